@@ -1,0 +1,54 @@
+/// Every limit of the system in one place; whoever refuses something by a limit names it.
+///
+/// All sizes are in bytes. The relations between them are checked by `Limits.check()`, which a test calls.
+public enum Limits {
+    /// The longest name of a node, a cluster, a server, a machine or a host.
+    public static let nameBytes = 255
+    /// The longest key of a key-value machine.
+    public static let keyBytes = 4 << 10
+    /// The longest command or reply by default.
+    public static let commandBytesDefault = 8 << 20
+    /// The longest command or reply that a setting may allow.
+    public static let commandBytesMax = 16 << 20
+    /// The longest frame, counted after its length field.
+    public static let frameBytes = (16 << 20) + (64 << 10)
+    /// The longest frame of a connection that has not said hello yet.
+    public static let frameBytesBeforeHello = 4 << 10
+    /// How many bytes of entries one AppendEntries carries, unless a single entry is longer.
+    public static let appendBytes = 256 << 10
+    /// How many bytes of entries may be on their way to one follower; at least one AppendEntries always may.
+    public static let followerWindowBytes = 4 << 20
+    /// How many entries may be on their way to one follower. It is wider than a client's open commands, so that one
+    /// pipelining connection alone is never throttled by it.
+    public static let followerWindowEntries = 32_768
+    /// How many commands one client connection may have open.
+    public static let openCommandsPerConnection = 8_192
+    /// How many bytes of commands one client connection may have open.
+    public static let openCommandBytesPerConnection = 32 << 20
+    /// How many members a cluster may have.
+    public static let members = 15
+    /// The longest error message on the wire; longer ones are cut.
+    public static let errorMessageBytes = 1 << 10
+    /// How many keys one page of a listing holds unless the caller asks for fewer.
+    public static let listKeys = 1_000
+    /// How many bytes of keys and values one page of a listing holds, unless a single pair is longer.
+    public static let listBytes = 1 << 20
+    /// The smallest write-ahead log file, as a multiple of the longest entry.
+    public static let walFileEntries = 4
+    /// The longest configuration of a machine, as bytes of its own encoding.
+    public static let machineConfigurationBytes = 1 << 10
+    /// How many clusters one page of a leadership exchange or of a listing speaks of.
+    public static let clustersPerPage = 1_024
+
+    /// Checks the limits against each other; a test calls it, since a wrong relation is a bug in this file.
+    public static func check() {
+        precondition(commandBytesDefault <= commandBytesMax)
+        precondition(commandBytesMax + EntryHeader.byteCount + 4_096 <= frameBytes)
+        precondition(appendBytes + 4_096 <= frameBytes)
+        precondition(appendBytes <= followerWindowBytes)
+        precondition(openCommandsPerConnection <= followerWindowEntries)
+        precondition(commandBytesMax <= openCommandBytesPerConnection)
+        precondition(listBytes + keyBytes + commandBytesMax <= frameBytes + commandBytesMax)
+        precondition(keyBytes < commandBytesDefault)
+    }
+}

@@ -1,0 +1,70 @@
+// swift-tools-version:6.2
+import PackageDescription
+
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
+let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let configuration = Target.Dependency.product(name: "Configuration", package: "swift-configuration")
+let histogram = Target.Dependency.product(name: "Histogram", package: "hdrhistogram-swift")
+
+let swift: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+// One floor imports only the floors below it; the order here is the order of the floors.
+let libraries: [Target] = [
+    .target(name: "CFlotilla", path: "Libraries/CFlotilla", cSettings: [.define("_GNU_SOURCE")]),
+    .target(
+        name: "FlotillaWire", dependencies: ["CFlotilla", nioCore], path: "Libraries/FlotillaWire",
+        swiftSettings: swift),
+    .target(
+        name: "FlotillaConsensus", dependencies: ["FlotillaWire"], path: "Libraries/FlotillaConsensus",
+        swiftSettings: swift),
+    .target(
+        name: "FlotillaStorage", dependencies: ["FlotillaWire", "CFlotilla", nioCore, deque],
+        path: "Libraries/FlotillaStorage", swiftSettings: swift),
+    .target(
+        name: "FlotillaMachine", dependencies: ["FlotillaWire", nioCore], path: "Libraries/FlotillaMachine",
+        swiftSettings: swift),
+    .target(
+        name: "FlotillaMachines", dependencies: ["FlotillaMachine", "FlotillaWire", nioCore],
+        path: "Libraries/FlotillaMachines", swiftSettings: swift),
+    .target(
+        name: "FlotillaKernel",
+        dependencies: [
+            "FlotillaWire", "FlotillaConsensus", "FlotillaStorage", "FlotillaMachine", nioCore, deque, heap,
+        ],
+        path: "Libraries/FlotillaKernel", swiftSettings: swift),
+    .target(
+        name: "FlotillaNode",
+        dependencies: [
+            "FlotillaKernel", "FlotillaWire", "FlotillaConsensus", "FlotillaStorage", "FlotillaMachine", "CFlotilla",
+            nioCore, nioPosix, logging, lifecycle,
+        ],
+        path: "Libraries/FlotillaNode", swiftSettings: swift),
+    .target(
+        name: "FlotillaClient", dependencies: ["FlotillaWire", "FlotillaMachine", nioCore, nioPosix, deque, logging],
+        path: "Libraries/FlotillaClient", swiftSettings: swift),
+]
+
+let package = Package(
+    name: "flotilla",
+    platforms: [.macOS(.v15)],
+    products: [],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["JSON", "YAML"]),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+    ],
+    targets: libraries
+)
