@@ -1,0 +1,36 @@
+import FlotillaWire
+
+/// The state machines that a node can run, by name. The name is part of every cluster that uses the machine, on disk
+/// and on the wire, so it must stay the same for as long as such a cluster exists.
+public struct MachineRegistry: Sendable {
+    private var factories: [String: @Sendable (MachineConfiguration) throws -> HostedMachine] = [:]
+
+    /// No machines.
+    public init() {}
+
+    /// Adds a machine under a name; a machine that had the name before is replaced.
+    public mutating func register<Machine: StateMachine>(_ type: Machine.Type, as name: String) {
+        factories[name] = { MachineHost(try Machine(configuration: $0)) }
+    }
+
+    /// The registered names in order.
+    public var names: [String] { factories.keys.sorted() }
+
+    /// Makes a machine in its first state.
+    ///
+    /// - Throws: `FlotillaError` with `unknownMachine`, or `invalidArgument` with what the machine said of its
+    ///   configuration.
+    public func makeMachine(
+        named name: String, configuration: MachineConfiguration
+    ) throws(FlotillaError)
+        -> HostedMachine
+    {
+        guard let factory = factories[name] else {
+            throw FlotillaError(
+                .unknownMachine, "no machine is named '\(name)' here; there are \(names.joined(separator: ", "))")
+        }
+        do { return try factory(configuration) } catch {
+            throw FlotillaError(.invalidArgument, "machine '\(name)' refuses its configuration: \(error)")
+        }
+    }
+}

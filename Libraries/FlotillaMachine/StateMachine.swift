@@ -1,0 +1,134 @@
+import FlotillaWire
+import NIOCore
+
+/// A state machine that a cluster replicates: a value that changes only by commands, the same on every member.
+///
+/// ```swift
+/// struct Adder: StateMachine {
+///     var sum: Int64 = 0
+///     init(configuration: MachineConfiguration) {}
+///     mutating func apply(_ command: Int64, at context: ApplyContext, effects: inout Effects) -> Int64 {
+///         sum &+= command
+///         return sum
+///     }
+///     func answer(_ query: Nothing, at context: QueryContext) -> Int64 { sum }
+/// }
+/// ```
+///
+/// Everything in `apply` must be deterministic: no clock (use `context.time`), no randomness, no iteration over a
+/// `Dictionary` or a `Set` whose order could show in the state, a reply or an effect.
+public protocol StateMachine: Sendable {
+    /// What changes the state.
+    associatedtype Command: WireCodable
+    /// What a command's sender gets back.
+    associatedtype Reply: WireCodable
+    /// What reads the state.
+    associatedtype Query: WireCodable
+    /// What a query's sender gets back.
+    associatedtype Answer: WireCodable
+
+    /// The versions that this code can run, lowest to highest.
+    static var versions: ClosedRange<MachineVersion> { get }
+
+    /// The state before the first command.
+    ///
+    /// - Throws: when the configuration makes no sense; the cluster is not started then.
+    init(configuration: MachineConfiguration) throws
+
+    /// Applies one committed command. Called in the order of the log, once for each command.
+    ///
+    /// - Throws: when the machine can't go on. The server then halts at this entry and says so; the other servers of
+    ///   the node are not touched. A command that is merely refused is a reply, not an error.
+    mutating func apply(_ command: Command, at context: ApplyContext, effects: inout Effects) throws -> Reply
+
+    /// Answers a query from the state as it is.
+    func answer(_ query: Query, at context: QueryContext) -> Answer
+
+    /// What the overview shows of the state.
+    var overview: [NamedValue] { get }
+}
+
+extension StateMachine {
+    /// One version, numbered 0.
+    public static var versions: ClosedRange<MachineVersion> { 0...0 }
+    /// Nothing.
+    public var overview: [NamedValue] { [] }
+}
+
+/// What a machine is started with: bytes that whoever starts the cluster chose, the same on every member.
+public struct MachineConfiguration: Sendable {
+    /// The cluster's name.
+    public var cluster: ClusterName
+    /// The machine's own settings in its own encoding; empty by default.
+    public var settings: ByteBuffer
+
+    /// A configuration of these parts.
+    public init(cluster: ClusterName, settings: ByteBuffer = ByteBuffer()) {
+        self.cluster = cluster
+        self.settings = settings
+    }
+}
+
+/// A leader's clock at the moment when it made an entry; never earlier than that of the entry before.
+public struct LeaderTime: Hashable, Comparable, Sendable {
+    /// Nanoseconds since 1970-01-01 00:00 UTC.
+    public var nanosecondsSince1970: UInt64
+    /// A time.
+    @inlinable public init(nanosecondsSince1970: UInt64) { self.nanosecondsSince1970 = nanosecondsSince1970 }
+    /// Orders by time.
+    @inlinable public static func < (left: LeaderTime, right: LeaderTime) -> Bool {
+        left.nanosecondsSince1970 < right.nanosecondsSince1970
+    }
+}
+
+/// Where in the log a command stands.
+public struct ApplyContext: Sendable {
+    /// Its index.
+    public var index: LogIndex
+    /// The term of the leader that appended it.
+    public var term: Term
+    /// That leader's clock when it did.
+    public var time: LeaderTime
+    /// The machine version that is effective at this entry.
+    public var machineVersion: MachineVersion
+
+    /// A context of these parts.
+    @inlinable
+    public init(index: LogIndex, term: Term, time: LeaderTime, machineVersion: MachineVersion) {
+        self.index = index
+        self.term = term
+        self.time = time
+        self.machineVersion = machineVersion
+    }
+}
+
+/// Up to where in the log the state goes from which a query is answered.
+public struct QueryContext: Sendable {
+    /// The last applied index.
+    public var index: LogIndex
+    /// The term of the entry there.
+    public var term: Term
+    /// The machine version that is effective there.
+    public var machineVersion: MachineVersion
+
+    /// A context of these parts.
+    @inlinable
+    public init(index: LogIndex, term: Term, machineVersion: MachineVersion) {
+        self.index = index
+        self.term = term
+        self.machineVersion = machineVersion
+    }
+}
+
+/// A command, reply, query or answer that says nothing.
+public struct Nothing: WireCodable, Hashable {
+    /// The only value.
+    public init() {}
+    public init(from reader: inout WireReader) throws(WireError) {}
+    public func encode(into buffer: inout ByteBuffer) {}
+}
+
+extension Int64: WireCodable {
+    public func encode(into buffer: inout ByteBuffer) { buffer.writeLittle(self) }
+    public init(from reader: inout WireReader) throws(WireError) { self = try reader.integer() }
+}

@@ -1,0 +1,128 @@
+import NIOCore
+
+/// What a client asks of a node apart from commands and queries. Each is answered by one frame with the same
+/// correlation: the answer named beside it, or `error`.
+public enum ClientRequest: Equatable, Sendable {
+    /// Where is the cluster, and who leads it? Answered by `located`. With `waits`, the node answers only once a
+    /// leader is known, or with `noLeader` when `timeoutMilliseconds` have passed.
+    case locate(cluster: ClusterName, waits: Bool, timeoutMilliseconds: UInt32)
+    /// Starts a cluster on the named nodes. Answered by `clusterStarted`.
+    case startCluster(StartCluster)
+    /// The clusters that have a member on this node, in order of their names, after one name and at most a page.
+    /// Answered by `clusters`.
+    case listClusters(after: ClusterName?)
+    /// The members as the leader sees them. Answered by `memberList`, by a follower with `notLeader`.
+    case members(ServerUID)
+    /// Everything that the node counts and knows. Answered by `nodeOverview`.
+    case overview
+    /// Hands leadership over to the member on another node. Answered by `done` once that one leads.
+    case transferLeadership(ServerUID, to: NodeName, timeoutMilliseconds: UInt32)
+    /// Makes the server start an election, if it may. Answered by `done` at once.
+    case triggerElection(ServerUID)
+
+    /// A request to start a cluster.
+    public struct StartCluster: Equatable, Sendable {
+        /// The identity of the cluster that is to be; sending the same again changes nothing.
+        public var cluster: ClusterID
+        /// Its name.
+        public var name: ClusterName
+        /// The name of the state machine, as registered at the nodes.
+        public var machine: String
+        /// The machine's own configuration.
+        public var machineConfiguration: ByteBuffer
+        /// The nodes that are to have a member.
+        public var nodes: [NodeName]
+        /// How long a majority of them has to start, and a leader to appear.
+        public var timeoutMilliseconds: UInt32
+
+        /// A request of these parts.
+        public init(
+            cluster: ClusterID, name: ClusterName, machine: String, machineConfiguration: ByteBuffer,
+            nodes: [NodeName], timeoutMilliseconds: UInt32
+        ) {
+            self.cluster = cluster
+            self.name = name
+            self.machine = machine
+            self.machineConfiguration = machineConfiguration
+            self.nodes = nodes
+            self.timeoutMilliseconds = timeoutMilliseconds
+        }
+    }
+
+    /// The type of the frame that carries the request.
+    public var frameType: FrameType {
+        switch self {
+        case .locate: .locate
+        case .startCluster: .startCluster
+        case .listClusters: .listClusters
+        case .members: .members
+        case .overview: .overview
+        case .transferLeadership: .transferLeadership
+        case .triggerElection: .triggerElection
+        }
+    }
+
+    /// Appends the frame's body.
+    public func encodeBody(into buffer: inout ByteBuffer) {
+        switch self {
+        case .locate(let cluster, let waits, let timeout):
+            buffer.writeText(cluster.description)
+            buffer.writeBool(waits)
+            buffer.writeLittle(timeout)
+        case .startCluster(let request): request.encode(into: &buffer)
+        case .listClusters(let name): buffer.writeText(name?.description ?? "")
+        case .members(let server), .triggerElection(let server): buffer.writeIdentifier(server)
+        case .overview: break
+        case .transferLeadership(let server, let node, let timeout):
+            buffer.writeIdentifier(server)
+            buffer.writeText(node.description)
+            buffer.writeLittle(timeout)
+        }
+    }
+
+    /// Reads the body of a frame; `nil` when its type is no request.
+    public static func decode(_ type: FrameType, body: ByteBuffer) throws(WireError) -> ClientRequest? {
+        var reader = WireReader(body)
+        switch type {
+        case .locate:
+            return .locate(
+                cluster: try reader.clusterName(), waits: try reader.bool(),
+                timeoutMilliseconds: try reader.integer())
+        case .startCluster: return .startCluster(try StartCluster(from: &reader))
+        case .listClusters:
+            let text = try reader.string()
+            if text.isEmpty { return .listClusters(after: nil) }
+            do { return .listClusters(after: try ClusterName(text)) } catch {
+                throw WireError(.malformed, error.description)
+            }
+        case .members: return .members(try reader.identifier())
+        case .overview: return .overview
+        case .transferLeadership:
+            return .transferLeadership(
+                try reader.identifier(), to: try reader.nodeName(), timeoutMilliseconds: try reader.integer())
+        case .triggerElection: return .triggerElection(try reader.identifier())
+        default: return nil
+        }
+    }
+}
+
+extension ClientRequest.StartCluster: WireCodable {
+    public func encode(into buffer: inout ByteBuffer) {
+        buffer.writeIdentifier(cluster)
+        buffer.writeText(name.description)
+        buffer.writeText(machine)
+        buffer.writeBlock(machineConfiguration)
+        buffer.writeList(nodes) { $0.writeText($1.description) }
+        buffer.writeLittle(timeoutMilliseconds)
+    }
+
+    public init(from reader: inout WireReader) throws(WireError) {
+        self.init(
+            cluster: try reader.identifier(), name: try reader.clusterName(), machine: try reader.string(),
+            machineConfiguration: try reader.block(limit: Limits.machineConfigurationBytes),
+            nodes: try reader.list(limit: Limits.members) { (reader) throws(WireError) -> NodeName in
+                try reader.nodeName()
+            },
+            timeoutMilliseconds: try reader.integer())
+    }
+}
