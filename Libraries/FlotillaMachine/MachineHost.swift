@@ -74,10 +74,11 @@ open class HostedMachine {
     /// - Parameters:
     ///   - replies: gets one reply for each entry, also for those that are no commands; `nil` when nobody waits.
     ///   - effects: gets what the machine wants done.
+    /// - Returns: index and term of the last entry.
     /// - Throws: `MachineFailure` at the first entry that the machine can't apply; those before it are applied.
     open func apply(
         _ entries: ByteBuffer, version: inout MachineVersion, replies: inout Replies?, effects: inout Effects
-    ) throws(MachineFailure) {
+    ) throws(MachineFailure) -> (index: LogIndex, term: Term) {
         preconditionFailure("a hosted machine must apply entries")
     }
 
@@ -103,8 +104,9 @@ public final class MachineHost<Machine: StateMachine>: HostedMachine {
     @inlinable
     public override func apply(
         _ entries: ByteBuffer, version: inout MachineVersion, replies: inout Replies?, effects: inout Effects
-    ) throws(MachineFailure) {
+    ) throws(MachineFailure) -> (index: LogIndex, term: Term) {
         var position = entries.readerIndex
+        var last = (index: LogIndex.zero, term: Term.zero)
         while position < entries.writerIndex {
             let header = entries.withUnsafeReadableBytes { bytes -> EntryHeader? in
                 guard let base = bytes.baseAddress else { return nil }
@@ -124,7 +126,9 @@ public final class MachineHost<Machine: StateMachine>: HostedMachine {
                 replies?.appendNothing()
             }
             position = body + Int(header.bodyLength)
+            last = (header.index, header.term)
         }
+        return last
     }
 
     @inlinable
