@@ -70,6 +70,16 @@ let services: [Target] = [
         swiftSettings: swift),
 ]
 
+let tests: [Target] = [
+    .testTarget(
+        name: "FlotillaKernelTests",
+        dependencies: [
+            "FlotillaKernel", "FlotillaWire", "FlotillaConsensus", "FlotillaStorage", "FlotillaMachine",
+            "FlotillaMachines", nioCore,
+        ],
+        path: "Tests/FlotillaKernelTests", swiftSettings: swift),
+]
+
 let package = Package(
     name: "flotilla",
     platforms: [.macOS(.v15)],
@@ -85,5 +95,5 @@ let package = Package(
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
     ],
-    targets: libraries + services
+    targets: libraries + services + tests
 )

@@ -32,7 +32,10 @@ extension RaftServer {
             ("only what is verified and durable is acknowledged", acknowledged <= min(verified, durableIndex)),
             ("configurations ascend", zip(items, items.dropFirst()).allSatisfy { $0.index < $1.index }),
             ("the configuration is in the log", configurations.latest.index <= lastIndex),
-            ("peers follow the configuration", peers.map(\.uid) == configuration.members.map(\.uid).filter { $0 != uid }),
+            (
+                "peers follow the configuration",
+                peers.map(\.uid) == configuration.members.map(\.uid).filter { $0 != uid }
+            ),
         ]
     }
 

@@ -44,7 +44,8 @@ extension RaftServer {
         }
     }
 
-    private mutating func loseLeader(_ range: ClosedRange<Duration>, now: Instant, actions: inout Actions) {
+    /// Follower: the leader that it knew is gone, or leads no more; it campaigns unless another is heard before.
+    mutating func loseLeader(_ range: ClosedRange<Duration>, now: Instant, actions: inout Actions) {
         isLeaderHeard = false
         set(role: .follower, leader: nil, termBefore: term, actions: &actions)
         armElectionTimer(range, now: now)

@@ -5,6 +5,10 @@ extension RaftServer {
     mutating func receive(_ request: VoteRequest, from sender: ServerUID, now: Instant, actions: inout Actions) {
         let isMember = position(of: sender) != nil
         guard isMember || !answerStranger(sender, actions: &actions) else { return }
+        if role == .follower, leader == sender, request.term > term {
+            // Whoever leads a term does not campaign for a later one before it has stepped down.
+            loseLeader(settings.electionDelay, now: now, actions: &actions)
+        }
         guard !isLoyal(against: request) else {
             refuse(request, from: sender, actions: &actions)
             // Whoever campaigns does not hear this leader, or has a later term that this leader must learn of.
@@ -52,7 +56,8 @@ extension RaftServer {
     }
 
     private func wouldVote(_ request: VoteRequest, for sender: ServerUID) -> Bool {
-        let isFree = request.term > term || (request.term == term && (hardState.vote == nil || hardState.vote == sender))
+        let isFree =
+            request.term > term || (request.term == term && (hardState.vote == nil || hardState.vote == sender))
         return isFree && isUpToDate(request)
     }
 

@@ -20,12 +20,10 @@ enum EntryRun {
 
     /// A checksum over the identities of `count` entries that must fill `bytes` exactly, indexes consecutive from
     /// `first` on. The bodies are not read: the identities vouch for them.
-    static func checksum(
-        _ bytes: UnsafeRawBufferPointer, first: LogIndex, count: Int, continuing checksum: UInt32
-    ) -> UInt32 {
+    static func checksum(_ bytes: UnsafeRawBufferPointer, first: LogIndex, count: Int) -> UInt32 {
         precondition(count > 0, "a run without entries")
         guard let base = bytes.baseAddress else { preconditionFailure("a run without bytes") }
-        var checksum = checksum
+        var checksum: UInt32 = 0
         var offset = 0
         var expected = first.rawValue
         for _ in 0..<count {

@@ -51,13 +51,10 @@ struct WALBatchBuilder {
     private mutating func append(_ record: EntriesRecord, limit: Int) -> UInt32? {
         let count = WALEntriesHead.byteCount + record.bytes.readableBytes
         guard let place = reserve(payload: count, limit: limit) else { return nil }
-        let payload = place + WALRecordEnvelope.byteCount
-        WALEntriesHead(record).store(to: payload)
+        WALEntriesHead(record).store(to: place + WALRecordEnvelope.byteCount)
         let checksum = record.bytes.withUnsafeReadableBytes { bytes in
             place.copy(from: bytes, at: WALRecordEnvelope.byteCount + WALEntriesHead.byteCount)
-            return EntryRun.checksum(
-                bytes, first: record.first, count: record.count,
-                continuing: Checksum.crc32c(payload, count: WALEntriesHead.byteCount))
+            return EntryRun.checksum(bytes, first: record.first, count: record.count)
         }
         return seal(
             WALRecordEnvelope(

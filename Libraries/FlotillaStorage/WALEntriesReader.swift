@@ -28,7 +28,6 @@ struct WALEntriesReader {
         guard payload.count >= WALEntriesHead.byteCount + EntryHeader.byteCount else { return }
         let head = WALEntriesHead(from: image.bytes, at: payload.lowerBound)
         let start = payload.lowerBound + WALEntriesHead.byteCount
-        checksum = Checksum.crc32c(UnsafeRawBufferPointer(rebasing: image.bytes[payload.lowerBound..<start]))
         guard head.count > 0, head.first > .zero,
             head.first.rawValue.addingReportingOverflow(UInt64(head.count)).overflow == false,
             Int(head.count) <= payload.count / EntryHeader.byteCount
