@@ -72,6 +72,17 @@ let services: [Target] = [
 
 let tests: [Target] = [
     .testTarget(
+        name: "FlotillaConsensusTests", dependencies: ["FlotillaConsensus", "FlotillaWire"],
+        path: "Tests/FlotillaConsensusTests", swiftSettings: swift),
+    .testTarget(
+        name: "FlotillaStorageTests",
+        dependencies: ["FlotillaStorage", "FlotillaWire", "CFlotilla", nioCore, deque],
+        path: "Tests/FlotillaStorageTests", swiftSettings: swift),
+    .testTarget(
+        name: "FlotillaNodeTests",
+        dependencies: ["FlotillaNode", "FlotillaStorage", "FlotillaWire", "CFlotilla", nioCore],
+        path: "Tests/FlotillaNodeTests", swiftSettings: swift),
+    .testTarget(
         name: "FlotillaKernelTests",
         dependencies: [
             "FlotillaKernel", "FlotillaWire", "FlotillaConsensus", "FlotillaStorage", "FlotillaMachine",

@@ -60,7 +60,7 @@ public struct RaftServer: Sendable {
     /// Leader: when to step down, unless a majority is heard before.
     var quorumDeadline: Instant?
     var reads = ReadRounds()
-    var forwardedReads = ForwardedReads()
+    var forwardedReads: ForwardedReads
     var transfer: Transfer?
     /// Reused for computing the commit index.
     var matches: [LogIndex] = []
@@ -69,7 +69,9 @@ public struct RaftServer: Sendable {
     ///
     /// - Parameters:
     ///   - recovered: must have no `inconsistency`.
-    ///   - seed: decides its random delays; no two servers should have the same.
+    ///   - seed: decides its random delays and where the numbers of its requests begin. It must be another one at each
+    ///     start and for each server: a server that numbers its requests as it did before a crash could take a late
+    ///     reply to an old query for the reply to a new one, and answer with an old state.
     ///   - now: the time.
     public init(uid: ServerUID, settings: RaftSettings, recovered: RecoveredState, seed: UInt64, now: Instant) {
         precondition(recovered.inconsistency == nil, "can't start \(uid): \(recovered.inconsistency ?? "")")
@@ -82,6 +84,7 @@ public struct RaftServer: Sendable {
         commitIndex = max(recovered.commitFloor, recovered.logTerms.baseIndex)
         configurations = ConfigurationHistory(recovered.configurations, commitIndex: commitIndex)
         random = SplitMix64(seed: seed)
+        forwardedReads = ForwardedReads(start: random.next())
         configurations.forget(before: commitIndex)
         adoptConfiguration()
         let isFresh = hardState.term == .zero && lastIndex == .zero

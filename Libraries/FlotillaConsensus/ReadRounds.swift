@@ -70,12 +70,16 @@ struct ReadRounds: Sendable {
 
 /// A follower's queries for whose index it has asked the leader.
 struct ForwardedReads: Sendable {
-    private var lastID: UInt64 = 0
+    private var lastID: UInt64
     private var open: [(id: UInt64, token: UInt64)] = []
+
+    /// - Parameter start: where the numbers begin; another one each time the server starts, since a reply to a request
+    ///   from before a crash must not answer a later query.
+    init(start: UInt64) { lastID = start }
 
     /// A number for the request that this query needs.
     mutating func add(token: UInt64) -> UInt64 {
-        lastID += 1
+        lastID &+= 1
         open.append((id: lastID, token: token))
         return lastID
     }

@@ -1,11 +1,11 @@
 import CFlotilla
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Musl)
-import Musl
+    import Musl
 #elseif canImport(Darwin)
-import Darwin
+    import Darwin
 #endif
 
 /// A thread of its own for work that blocks in system calls, which the shared pool must never do.
@@ -27,18 +27,18 @@ final class DedicatedThread: Sendable {
     init(name: String, _ body: @escaping @Sendable () -> Void) {
         let start = Unmanaged.passRetained(Start(name: name, body: body))
         #if canImport(Darwin)
-        var thread: pthread_t?
+            var thread: pthread_t?
         #else
-        var thread = pthread_t()
+            var thread = pthread_t()
         #endif
         let result = pthread_create(
             &thread, nil,
             { argument in
                 #if canImport(Darwin)
-                let start = Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
+                    let start = Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
                 #else
-                guard let argument else { return nil }
-                let start = Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
+                    guard let argument else { return nil }
+                    let start = Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
                 #endif
                 flotilla_name_thread(start.name)
                 start.body()
@@ -46,7 +46,7 @@ final class DedicatedThread: Sendable {
             }, start.toOpaque())
         precondition(result == 0, "the system gives no thread: error \(result)")
         #if canImport(Darwin)
-        guard let thread else { preconditionFailure("a thread without a number") }
+            guard let thread else { preconditionFailure("a thread without a number") }
         #endif
         self.thread = thread
     }

@@ -1,9 +1,9 @@
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Musl)
-import Musl
+    import Musl
 #elseif canImport(Darwin)
-import Darwin
+    import Darwin
 #endif
 
 /// A value that several threads share, and on whose change one of them can wait.
@@ -22,7 +22,7 @@ final class Monitor<State>: @unchecked Sendable {
         var attributes = pthread_condattr_t()
         pthread_condattr_init(&attributes)
         #if !canImport(Darwin)
-        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+            pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
         #endif
         pthread_cond_init(condition, &attributes)
         pthread_condattr_destroy(&attributes)
@@ -69,9 +69,9 @@ final class Monitor<State>: @unchecked Sendable {
     private static func deadline(after nanoseconds: UInt64) -> timespec {
         var now = timespec()
         #if canImport(Darwin)
-        clock_gettime(CLOCK_REALTIME, &now)
+            clock_gettime(CLOCK_REALTIME, &now)
         #else
-        clock_gettime(CLOCK_MONOTONIC, &now)
+            clock_gettime(CLOCK_MONOTONIC, &now)
         #endif
         let total = UInt64(now.tv_nsec) + nanoseconds
         now.tv_sec += Int(total / 1_000_000_000)

@@ -9,6 +9,7 @@ final class WALLoop {
     private let completions = CompletionQueue()
     private let log: WriteAheadLog
     private let preparation: Preparation
+    private var isStopping = false
 
     init(
         _ configuration: WALThread.Configuration, inbox: Monitor<WALThread.Inbox>, background: BackgroundThread,
@@ -42,7 +43,8 @@ final class WALLoop {
                 log.idle()
             }
             drive()
-            if stopping {
+            if stopping, !isStopping {
+                isStopping = true
                 log.stop()
                 drive()
             }
@@ -58,7 +60,8 @@ final class WALLoop {
     private func wait(
         _ records: inout [WALRecord]
     ) -> (preparations: [Result<PreparedFile, FileSystemError>], stopping: Bool) {
-        inbox.wait(nanoseconds: patience, until: { !$0.isEmpty }) { inbox in
+        let known = isStopping
+        return inbox.wait(nanoseconds: patience, until: { $0.hasNews(stopKnown: known) }) { inbox in
             swap(&inbox.records, &records)
             defer { inbox.preparations.removeAll() }
             return (inbox.preparations, inbox.stopping)

@@ -37,7 +37,10 @@ public final class WALThread: Sendable {
         var stopping = false
         var ended = false
 
-        var isEmpty: Bool { records.isEmpty && preparations.isEmpty && !stopping }
+        /// Whether there is something that the log does not know yet.
+        func hasNews(stopKnown: Bool) -> Bool {
+            !records.isEmpty || !preparations.isEmpty || (stopping && !stopKnown)
+        }
     }
 
     private let inbox: Monitor<Inbox>

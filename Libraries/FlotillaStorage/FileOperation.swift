@@ -1,5 +1,6 @@
 /// How a file is opened.
 public struct OpenOptions: OptionSet, Hashable, Sendable {
+    /// The bits.
     public let rawValue: UInt8
     /// The options with these bits.
     public init(rawValue: UInt8) { self.rawValue = rawValue }

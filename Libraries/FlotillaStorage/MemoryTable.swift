@@ -120,16 +120,17 @@ public final class MemoryTable {
             looseBytes = 0
         }
         guard looseBatches > 1 else { return }
-        let gathered = batches.suffix(looseBatches)
-        guard let first = gathered.first else { return }
+        // By index: a slice of the deque would hold on to it, and the change below would copy it whole.
+        let start = batches.count - looseBatches
+        let first = batches[start].first
         var chunk = ByteBufferAllocator().buffer(capacity: looseBytes)
         var count = 0
-        for batch in gathered {
-            chunk.writeImmutableBuffer(batch.bytes)
-            count += batch.count
+        for place in start..<batches.count {
+            chunk.writeImmutableBuffer(batches[place].bytes)
+            count += batches[place].count
         }
         batches.removeLast(looseBatches)
-        batches.append(Region(first: first.first, count: count, bytes: chunk))
+        batches.append(Region(first: first, count: count, bytes: chunk))
     }
 
     /// The same bytes in storage of their own when they hold on to much more than they need, as a slice of a network

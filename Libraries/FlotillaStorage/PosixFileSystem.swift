@@ -2,11 +2,11 @@ import CFlotilla
 import Synchronization
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Musl)
-import Musl
+    import Musl
 #elseif canImport(Darwin)
-import Darwin
+    import Darwin
 #endif
 
 /// The operating system's files. Every operation runs on the thread that submits it and is complete when `submit`
@@ -19,6 +19,7 @@ public final class PosixFileSystem: FileSystem {
     /// A file system that gives its completions to `handler`.
     public init(handler: @escaping FileCompletionHandler) { self.handler = handler }
 
+    /// Runs an operation; its completion has gone to the handler when this returns.
     public func submit(_ operation: FileOperation, token: UInt64) {
         let start = flotilla_monotonic_nanoseconds()
         let result: Result<FileValue, FileSystemError>
@@ -142,9 +143,9 @@ extension PosixFileSystem {
 
     private func zeroFill(_ file: OpenFile, count: UInt64) throws(SystemError) {
         #if !canImport(Darwin)
-        // Finds out at once when there is no room, and lets the file system choose one long extent.
-        let refused = posix_fallocate(file.rawValue, 0, off_t(count))
-        if refused != 0, refused != EOPNOTSUPP, refused != EINVAL { throw SystemError(number: refused) }
+            // Finds out at once when there is no room, and lets the file system choose one long extent.
+            let refused = posix_fallocate(file.rawValue, 0, off_t(count))
+            if refused != 0, refused != EOPNOTSUPP, refused != EINVAL { throw SystemError(number: refused) }
         #endif
         let zeros = AlignedMemory(capacity: 1 << 20)
         var done: UInt64 = 0
@@ -157,17 +158,17 @@ extension PosixFileSystem {
 
     private func syncData(_ file: OpenFile) throws(SystemError) {
         #if canImport(Darwin)
-        try call { Int(fcntl(file.rawValue, F_FULLFSYNC)) }
+            try call { Int(fcntl(file.rawValue, F_FULLFSYNC)) }
         #else
-        try call { Int(fdatasync(file.rawValue)) }
+            try call { Int(fdatasync(file.rawValue)) }
         #endif
     }
 
     private func syncAll(_ file: OpenFile) throws(SystemError) {
         #if canImport(Darwin)
-        try call { Int(fcntl(file.rawValue, F_FULLFSYNC)) }
+            try call { Int(fcntl(file.rawValue, F_FULLFSYNC)) }
         #else
-        try call { Int(fsync(file.rawValue)) }
+            try call { Int(fsync(file.rawValue)) }
         #endif
     }
 

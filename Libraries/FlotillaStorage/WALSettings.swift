@@ -52,13 +52,17 @@ public struct WALSettings: Sendable {
             throw Self.refusal("wal-prepared-files", "is \(preparedFiles), not in 1 ... 64")
         }
         guard batchBytes >= WALFormat.blockBytes, batchBytes <= 64 << 20 else {
-            throw Self.refusal("wal-max-batch-bytes", "is \(batchBytes), not in 4096 ... 67108864")
+            throw Self.refusal("wal-max-batch-bytes", "is \(batchBytes), not in 4096 ... \(64 << 20)")
         }
         guard maxTotalBytes / fileBytes >= UInt64(preparedFiles) + 1 else {
             throw Self.refusal(
                 "wal-max-total-bytes", "is \(maxTotalBytes), less than \(preparedFiles + 1) files of \(fileBytes)")
         }
     }
+
+    /// Where batches and runs of entries are cut: never more than a quarter of a file, so that each fits into a fresh
+    /// one behind its checkpoint.
+    var batchLimit: Int { min(batchBytes, Int(fileBytes / 4)) }
 
     /// What surrounds the longest command in a file: its entry's and record's heads, its batch's padding, the seal.
     private static let entryOverhead =

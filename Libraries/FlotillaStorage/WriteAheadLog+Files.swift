@@ -33,7 +33,8 @@ extension WriteAheadLog {
     }
 
     func requestPreparation(delay: UInt64 = 0) {
-        guard failure == nil, !stopping, !preparing, position.prepared.count < settings.preparedFiles else { return }
+        guard failure == nil, !preparing, position.prepared.count < settings.preparedFiles else { return }
+        guard !stopping || status.waitingForFile else { return }
         let full = status.liveBytes + settings.fileBytes > settings.maxTotalBytes
         setStatus(\.limitReached, full)
         guard !full else { return }
@@ -55,9 +56,11 @@ extension WriteAheadLog {
 
     private func waitForFile() {
         setStatus(\.waitingForFile, true)
-        requestPreparation()
-        guard stopping else { return }
+        // A log that stops waits for a file that is on its way, but not for a disk to become less full.
+        if !(stopping && status.diskFull) { requestPreparation() }
+        guard stopping, status.diskFull || !preparing else { return }
         queue.removeAll()
+        status.queuedBytes = 0
         pump()
     }
 
@@ -68,8 +71,9 @@ extension WriteAheadLog {
 
     func opened(_ file: OpenFile, header: WALFileHeader, offset: UInt64) {
         if let current { close(current.file) }
-        current = Current(file: file, header: header, seed: header.seed, offset: offset)
-        guard offset == UInt64(WALFormat.blockBytes) else { return }
+        let isFresh = offset == UInt64(WALFormat.blockBytes)
+        current = Current(file: file, header: header, seed: header.seed, offset: offset, isUsed: !isFresh)
+        guard isFresh else { return }
         if position.oldestSequence == 0 { position.oldestSequence = header.sequence }
         checkpoint = [.checkpointBegin(oldest: position.oldestSequence)]
         checkpoint.append(contentsOf: latest.records().map { .record($0) })

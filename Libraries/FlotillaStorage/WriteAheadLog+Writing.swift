@@ -19,7 +19,8 @@ extension WriteAheadLog {
         if !builder.isEmpty {
             write(current)
         } else if !queue.isEmpty {
-            openNext()
+            // What does not fit behind a checkpoint fits into no file, and would use up one after the other.
+            if current.isUsed { openNext() } else { failForSize() }
         } else if stopping {
             stopWhenSealed()
         }
@@ -43,6 +44,7 @@ extension WriteAheadLog {
             }
             guard builder.append(.record(record), limit: limit(room)) != nil else { return }
             queue.removeFirst()
+            self.current?.isUsed = true
             if case .entries(let entries) = record { status.queuedBytes -= entries.bytes.readableBytes }
             latest.apply(record)
             collector.add(record)
@@ -50,7 +52,7 @@ extension WriteAheadLog {
     }
 
     /// A batch ends at the set size, unless its first record alone is longer.
-    private func limit(_ room: Int) -> Int { builder.isEmpty ? room : min(room, settings.batchBytes) }
+    private func limit(_ room: Int) -> Int { builder.isEmpty ? room : min(room, settings.batchLimit) }
 
     /// Records of a deleted server are dropped; those of one that was never created are a mistake of the caller that
     /// would make the file unreadable.
@@ -69,7 +71,7 @@ extension WriteAheadLog {
                 marked = .checkpointEnd(records: checkpointRecords, checksum: checkpointChecksum)
             }
             guard let checksum = builder.append(marked, limit: limit(room)) else {
-                if builder.isEmpty { failCheckpoint() }
+                if builder.isEmpty { failForSize() }
                 return
             }
             checkpoint.removeFirst()
@@ -81,12 +83,12 @@ extension WriteAheadLog {
         }
     }
 
-    private func failCheckpoint() {
+    private func failForSize() {
         fail(
             StorageError(
                 .tooLarge,
-                "what the write-ahead log must repeat in each file does not fit into one; "
-                    + "raise wal-max-size-bytes, which is \(settings.fileBytes)"))
+                "what the write-ahead log must repeat in each file leaves no room in one for the next record; raise "
+                    + "wal-max-size-bytes, which is \(settings.fileBytes)"))
     }
 
     private func write(_ current: Current) {

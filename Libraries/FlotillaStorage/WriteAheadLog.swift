@@ -37,6 +37,8 @@ public final class WriteAheadLog {
         var header: WALFileHeader
         var seed: UInt32
         var offset: UInt64
+        /// Whether it holds more than a checkpoint.
+        var isUsed: Bool
     }
 
     /// What the one operation in flight is for.
@@ -101,7 +103,7 @@ public final class WriteAheadLog {
         position = start.position
         latest = start.latest
         sealed = start.position.resumption?.sealed ?? true
-        builder = WALBatchBuilder(capacity: settings.batchBytes + WALFormat.blockBytes)
+        builder = WALBatchBuilder(capacity: settings.batchLimit + WALFormat.blockBytes)
         status.files = position.files
         status.liveBytes = position.bytes
     }
@@ -133,8 +135,8 @@ public final class WriteAheadLog {
     /// Whether `idle` would write a seal.
     public var wantsSeal: Bool { failure == nil && step == nil && !sealed && current != nil }
 
-    /// Finishes what is queued, seals, closes, and sets `isStopped`. Records that wait for a file that is not ready
-    /// are dropped; nobody was told that they are durable.
+    /// Finishes what is queued, seals, closes, and sets `isStopped`. If that needs a file for which there is no room,
+    /// the records that wait for it are dropped; nobody was told that they are durable.
     public func stop() {
         guard !stopping else { return }
         stopping = true
@@ -166,7 +168,7 @@ public final class WriteAheadLog {
             return
         }
         status.queuedBytes += entries.bytes.readableBytes
-        for part in entries.split(limit: settings.batchBytes) { queue.append(.entries(part)) }
+        for part in entries.split(limit: settings.batchLimit) { queue.append(.entries(part)) }
     }
 
     private func advance(_ step: Step, _ value: FileValue, nanoseconds: UInt64) {

@@ -1,0 +1,103 @@
+import FlotillaConsensus
+import FlotillaWire
+
+/// An entry as the tests see it: its term, an identity by which two entries of one term can be told apart, and the
+/// configuration if it is one.
+struct SimulatedEntry: Equatable {
+    var term: Term
+    var id: Int
+    var configuration: ClusterConfiguration?
+}
+
+/// One server's log and its disk. Writes reach the disk in order, when the test lets them; a crash loses the others.
+struct SimulatedLog: LogExtents {
+    enum Write {
+        case hardState(HardState)
+        case truncate(from: LogIndex)
+        case append([SimulatedEntry], epoch: LogEpoch, through: LogIndex)
+    }
+
+    static let entryBytes = 100
+
+    var entries: [SimulatedEntry] = []
+    var diskEntries: [SimulatedEntry] = []
+    var diskHardState = HardState.initial
+    var pending: [Write] = []
+    /// Applied and remembered before a crash.
+    var commitFloor: LogIndex = .zero
+    var initialConfiguration: ClusterConfiguration
+
+    func extent(from first: LogIndex, through last: LogIndex, bytes: Int) -> (through: LogIndex, bytes: Int) {
+        let count = min(last - first + 1, max(1, bytes / Self.entryBytes))
+        return (first + (count - 1), count * Self.entryBytes)
+    }
+
+    func slice(after previous: LogIndex, count: Int) -> [SimulatedEntry] {
+        let start = Int(previous.rawValue)
+        return Array(entries[start..<start + count])
+    }
+
+    mutating func append(_ new: [SimulatedEntry], epoch: LogEpoch) {
+        entries += new
+        pending.append(.append(new, epoch: epoch, through: LogIndex(UInt64(entries.count))))
+    }
+
+    mutating func truncate(from: LogIndex) {
+        entries.removeSubrange(Int(from.rawValue) - 1..<entries.count)
+        pending.append(.truncate(from: from))
+    }
+
+    /// Brings the oldest write to the disk; the event that tells of it, if there is one.
+    mutating func completeWrite() -> Event? {
+        switch pending.removeFirst() {
+        case .hardState(let state):
+            diskHardState = state
+            return .hardStateDurable(state)
+        case .truncate(let from):
+            diskEntries.removeSubrange(Int(from.rawValue) - 1..<diskEntries.count)
+            return nil
+        case .append(let new, let epoch, let through):
+            diskEntries += new
+            return .entriesDurable(epoch: epoch, through: through)
+        }
+    }
+
+    /// What a crash leaves.
+    mutating func crash() {
+        pending = []
+        entries = diskEntries
+        commitFloor = min(commitFloor, LogIndex(UInt64(entries.count)))
+    }
+
+    var recovered: RecoveredState {
+        var terms = LogTerms()
+        var configurations: [(index: LogIndex, configuration: ClusterConfiguration)] = [(.zero, initialConfiguration)]
+        for (offset, entry) in entries.enumerated() {
+            terms.append(count: 1, term: entry.term)
+            if let configuration = entry.configuration {
+                configurations.append((LogIndex(UInt64(offset + 1)), configuration))
+            }
+        }
+        return RecoveredState(
+            hardState: diskHardState, logTerms: terms, configurations: configurations, commitFloor: commitFloor)
+    }
+}
+
+extension Array where Element == SimulatedEntry {
+    /// The terms, as in the figures of the Raft paper: `1 1 4 5`.
+    var text: String { map(\.term.description).joined(separator: " ") }
+
+    /// The runs of terms, the first entry standing behind `previous`.
+    func runs(after previous: LogIndex) -> [TermRun] {
+        var runs: [TermRun] = []
+        for (offset, entry) in enumerated() where runs.last?.term != entry.term {
+            runs.append(TermRun(first: previous + (offset + 1), term: entry.term))
+        }
+        return runs
+    }
+
+    /// The configurations among them.
+    func configurations(after previous: LogIndex) -> [(index: LogIndex, configuration: ClusterConfiguration)] {
+        enumerated().compactMap { offset, entry in entry.configuration.map { (previous + (offset + 1), $0) } }
+    }
+}
