@@ -1,0 +1,58 @@
+import FlotillaWire
+
+/// A dictionary in key order whose copies are free: a B+ tree (Bayer and McCreight 1972; Comer 1979) of nodes that
+/// copies share until one of them writes.
+///
+/// Copying the struct retains one node. The first write after that copies the nodes on one path from the root to a
+/// leaf and leaves all others shared, so a state can be frozen for a snapshot at any moment while commands go on.
+struct KeyTree: Sendable {
+    /// The most pairs of a leaf, and the most children of an inner node.
+    static let capacity = 64
+    /// Nodes other than the root that fall below this are merged with a neighbour or filled up from it.
+    static let minimum = capacity / 4
+
+    private(set) var root = Node()
+    /// How many keys there are.
+    private(set) var count = 0
+    /// How many bytes all keys and values have.
+    private(set) var byteCount = 0
+
+    /// The pair of a key.
+    func pair(for key: KeyValue.Key) -> KeyPair? {
+        key.bytes.withUnsafeBytes { bytes in
+            var node = root
+            while !node.isLeaf { node = node.children[node.childPosition(for: bytes)] }
+            return node.row.exactPosition(of: bytes).map { node.row[$0] }
+        }
+    }
+
+    /// Stores a value under a key, whether the key is there or not. Both are copied.
+    mutating func put(_ value: UnsafeRawBufferPointer, for key: KeyValue.Key, index: LogIndex) {
+        let outcome = key.bytes.withUnsafeBytes { bytes in
+            Node.put(KeyPair(key: bytes, value: value, index: index), key: bytes, in: &root)
+        }
+        byteCount += key.bytes.count + value.count - (outcome.replaced?.byteCount ?? 0)
+        if outcome.replaced == nil { count += 1 }
+        if let split = outcome.split {
+            root = Node(row: KeyRow([split.separator]), children: [root, split.right])
+        }
+    }
+
+    /// Removes a key.
+    ///
+    /// - Returns: whether it was there.
+    mutating func remove(_ key: KeyValue.Key) -> Bool {
+        // Looked up first, so that a key that is absent copies no shared nodes.
+        guard let removed = pair(for: key) else { return false }
+        key.bytes.withUnsafeBytes { Node.remove($0, in: &root) }
+        if !root.isLeaf, root.children.count == 1 { root = root.children[0] }
+        count -= 1
+        byteCount -= removed.byteCount
+        return true
+    }
+
+    /// Calls `body` for the pairs whose key is not below `start`, in order, until it returns `false`.
+    func visit(from start: KeyValue.Key, _ body: (KeyPair) -> Bool) {
+        start.bytes.withUnsafeBytes { _ = root.visit(from: $0, body) }
+    }
+}
