@@ -46,30 +46,33 @@ public struct WireError: Error, Equatable, CustomStringConvertible {
 ///
 /// Bytes that are left over at the end of a message are no error: a newer minor version may have added fields there.
 public struct WireReader: Sendable {
-    /// What has not been read yet.
-    public private(set) var rest: ByteBuffer
+    @usableFromInline var unread: ByteBuffer
 
     /// A reader of the buffer's readable bytes.
     @inlinable
-    public init(_ buffer: ByteBuffer) { self.init(rest: buffer) }
+    public init(_ buffer: ByteBuffer) { unread = buffer }
 
-    @usableFromInline
-    init(rest: ByteBuffer) { self.rest = rest }
+    /// What has not been read yet.
+    @inlinable
+    public var rest: ByteBuffer { unread }
 
     /// How many bytes have not been read yet.
-    public var remaining: Int { rest.readableBytes }
+    @inlinable
+    public var remaining: Int { unread.readableBytes }
 
     /// Reads a fixed-width integer.
+    @inlinable
     public mutating func integer<Number: FixedWidthInteger>(
         as type: Number.Type = Number.self
     ) throws(WireError) -> Number {
-        guard let value = rest.readInteger(endianness: .little, as: type) else {
-            throw WireError(.truncated, "\(MemoryLayout<Number>.size) bytes expected, \(rest.readableBytes) left")
+        guard let value = unread.readInteger(endianness: .little, as: type) else {
+            throw WireError(.truncated, "\(MemoryLayout<Number>.size) bytes expected, \(unread.readableBytes) left")
         }
         return value
     }
 
     /// Reads one byte that must be 0 or 1.
+    @inlinable
     public mutating func bool() throws(WireError) -> Bool {
         switch try integer(as: UInt8.self) {
         case 0: return false
@@ -79,9 +82,10 @@ public struct WireReader: Sendable {
     }
 
     /// Takes the next `count` bytes as a slice that shares storage with the source.
+    @inlinable
     public mutating func slice(_ count: Int) throws(WireError) -> ByteBuffer {
-        guard count >= 0, let slice = rest.readSlice(length: count) else {
-            throw WireError(.truncated, "\(count) bytes expected, \(rest.readableBytes) left")
+        guard count >= 0, let slice = unread.readSlice(length: count) else {
+            throw WireError(.truncated, "\(count) bytes expected, \(unread.readableBytes) left")
         }
         return slice
     }
@@ -89,6 +93,7 @@ public struct WireReader: Sendable {
     /// Takes a 32-bit length and that many bytes.
     ///
     /// - Parameter limit: the most bytes that are allowed; named in the error.
+    @inlinable
     public mutating func block(limit: Int) throws(WireError) -> ByteBuffer {
         let length = Int(try integer(as: UInt32.self))
         guard length <= limit else { throw WireError(.limit, "\(length) bytes, the limit is \(limit)") }
