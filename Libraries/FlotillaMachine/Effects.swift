@@ -23,6 +23,6 @@ public struct Effects: Sendable {
         list.append(.append(buffer))
     }
 
-    /// Forgets what was collected.
-    public mutating func removeAll() { list.removeAll(keepingCapacity: true) }
+    /// Adds what another machine call has collected.
+    public mutating func add(_ effect: Effect) { list.append(effect) }
 }

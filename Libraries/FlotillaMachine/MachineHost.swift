@@ -29,10 +29,11 @@ open class HostedMachine {
     /// - Parameters:
     ///   - replies: gets one reply for each entry, also for those that are no commands; `nil` when nobody waits.
     ///   - effects: gets what the machine wants done.
+    /// - Returns: index and term of the last entry, both zero when there is none.
     /// - Throws: `MachineFailure` at the first entry that the machine can't apply; those before it are applied.
     open func apply(
         _ entries: ByteBuffer, version: inout MachineVersion, replies: inout Replies?, effects: inout Effects
-    ) throws(MachineFailure) {
+    ) throws(MachineFailure) -> (index: LogIndex, term: Term) {
         preconditionFailure("a hosted machine must apply entries")
     }
 
@@ -58,7 +59,7 @@ public final class MachineHost<Machine: StateMachine>: HostedMachine {
     @inlinable
     public override func apply(
         _ entries: ByteBuffer, version: inout MachineVersion, replies: inout Replies?, effects: inout Effects
-    ) throws(MachineFailure) {
+    ) throws(MachineFailure) -> (index: LogIndex, term: Term) {
         try machine.applyRun(entries, version: &version, replies: &replies, effects: &effects)
     }
 

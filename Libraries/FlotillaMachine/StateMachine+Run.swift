@@ -5,8 +5,9 @@ extension StateMachine {
     @inlinable
     public mutating func applyRun(
         _ entries: ByteBuffer, version: inout MachineVersion, replies: inout Replies?, effects: inout Effects
-    ) throws(MachineFailure) {
+    ) throws(MachineFailure) -> (index: LogIndex, term: Term) {
         var position = entries.readerIndex
+        var last = (index: LogIndex.zero, term: Term.zero)
         while position < entries.writerIndex {
             let header = entries.withUnsafeReadableBytes { bytes -> EntryHeader? in
                 guard let base = bytes.baseAddress,
@@ -28,7 +29,9 @@ extension StateMachine {
                 replies?.appendNothing()
             }
             position = body + Int(header.bodyLength)
+            last = (header.index, header.term)
         }
+        return last
     }
 
     @inlinable

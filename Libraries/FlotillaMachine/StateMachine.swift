@@ -53,7 +53,7 @@ public protocol StateMachine: Sendable {
     /// anew for each machine, with its types filled in; shared by all machines it takes four times as long.
     mutating func applyRun(
         _ entries: ByteBuffer, version: inout MachineVersion, replies: inout Replies?, effects: inout Effects
-    ) throws(MachineFailure)
+    ) throws(MachineFailure) -> (index: LogIndex, term: Term)
 }
 
 extension StateMachine {

@@ -128,11 +128,19 @@ public struct WireReader: Sendable {
         return identifier == .none ? nil : identifier
     }
 
-    /// Takes an index.
-    public mutating func index() throws(WireError) -> LogIndex { LogIndex(try integer()) }
+    /// Takes an index, `Limits.position` at most.
+    public mutating func index() throws(WireError) -> LogIndex { LogIndex(try position(as: "index")) }
 
-    /// Takes a term.
-    public mutating func term() throws(WireError) -> Term { Term(try integer()) }
+    /// Takes a term, `Limits.position` at most.
+    public mutating func term() throws(WireError) -> Term { Term(try position(as: "term")) }
+
+    private mutating func position(as kind: String) throws(WireError) -> UInt64 {
+        let number: UInt64 = try integer()
+        guard number <= Limits.position else {
+            throw WireError(.limit, "\(kind) \(number), the limit is \(Limits.position)")
+        }
+        return number
+    }
 
     /// Takes a name, checking its rule.
     public mutating func nodeName() throws(WireError) -> NodeName {
@@ -158,7 +166,7 @@ public struct WireReader: Sendable {
         NodeAddress(host: try string(), port: try integer())
     }
 
-    /// Takes a 16-bit or 32-bit count and as many elements.
+    /// Takes a 32-bit count and as many elements.
     ///
     /// Nothing is reserved ahead, so that a count that lies costs nothing before the bytes run out.
     public mutating func list<Element>(
@@ -188,7 +196,8 @@ extension ByteBuffer {
         writeImmutableBuffer(block)
     }
 
-    /// Appends a 16-bit length and the text as UTF-8; text of 64 KiB and more is cut, at a character.
+    /// Appends a 16-bit length and the text as UTF-8; text of more than `limit` bytes is cut, at a character. The limit
+    /// must be below 64 KiB.
     public mutating func writeText(_ text: String, limit: Int = Limits.nameBytes) {
         var kept = text[...]
         while kept.utf8.count > limit { kept = kept.dropLast() }

@@ -41,7 +41,8 @@ struct MachineHostTests {
         var version: MachineVersion = 2
         var replies: Replies?
         var effects = Effects()
-        try machine.applyRun(run.bytes, version: &version, replies: &replies, effects: &effects)
+        let last = try machine.applyRun(run.bytes, version: &version, replies: &replies, effects: &effects)
+        #expect(last.index == 5 && last.term == 3)
         #expect(version == 7)
         #expect(machine.contexts.map(\.machineVersion) == [2, 7, 7])
         #expect(machine.contexts.map(\.index) == [1, 3, 5])
@@ -124,7 +125,8 @@ struct MachineHostTests {
         larger.moveReaderIndex(forwardBy: 6)
         larger.moveWriterIndex(to: larger.writerIndex - 6)
         try server.apply(larger)
-        try server.apply(ByteBuffer())
+        let last = try server.apply(ByteBuffer())
+        #expect(last.index == 0 && last.term == 0)
         #expect(server.numbers == [3, 7, 10, 14])
     }
 
@@ -152,8 +154,8 @@ struct MachineHostTests {
             .append(ByteBuffer(integer: number, endianness: .little))
         }
         #expect(server.effects.list == [append(1), append(2)])
-        server.effects.removeAll()
-        #expect(server.effects.list == [])
+        server.effects.add(append(7))
+        #expect(server.effects.list == [append(1), append(2), append(7)])
     }
 
     @Test("A query that can't be read is refused")

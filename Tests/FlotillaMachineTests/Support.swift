@@ -68,7 +68,8 @@ final class AdderServer {
             named: "adder", configuration: MachineConfiguration(cluster: try ClusterName("test")))
     }
 
-    func apply(_ entries: ByteBuffer) throws(MachineFailure) {
+    @discardableResult
+    func apply(_ entries: ByteBuffer) throws(MachineFailure) -> (index: LogIndex, term: Term) {
         try machine.apply(entries, version: &version, replies: &replies, effects: &effects)
     }
 
