@@ -53,6 +53,18 @@ let libraries: [Target] = [
         path: "Libraries/FlotillaClient", swiftSettings: swift),
 ]
 
+let tests: [Target] = [
+    .testTarget(
+        name: "FlotillaWireTests", dependencies: ["FlotillaWire", "CFlotilla", nioCore],
+        path: "Tests/FlotillaWireTests", swiftSettings: swift),
+    .testTarget(
+        name: "FlotillaMachineTests", dependencies: ["FlotillaMachine", "FlotillaWire", nioCore],
+        path: "Tests/FlotillaMachineTests", swiftSettings: swift),
+    .testTarget(
+        name: "FlotillaMachinesTests", dependencies: ["FlotillaMachines", "FlotillaMachine", "FlotillaWire", nioCore],
+        path: "Tests/FlotillaMachinesTests", swiftSettings: swift),
+]
+
 let package = Package(
     name: "flotilla",
     platforms: [.macOS(.v15)],
@@ -66,5 +78,5 @@ let package = Package(
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
     ],
-    targets: libraries
+    targets: libraries + tests
 )
