@@ -7,8 +7,11 @@ let deque = Target.Dependency.product(name: "DequeModule", package: "swift-colle
 let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let signals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let configuration = Target.Dependency.product(name: "Configuration", package: "swift-configuration")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 let histogram = Target.Dependency.product(name: "Histogram", package: "hdrhistogram-swift")
 
 let swift: [SwiftSetting] = [
@@ -53,6 +56,20 @@ let libraries: [Target] = [
         path: "Libraries/FlotillaClient", swiftSettings: swift),
 ]
 
+// Each service is a library with its logic, so that it can be tested, and a main of a few lines.
+let services: [Target] = [
+    .target(
+        name: "FlotillaNodeService",
+        dependencies: [
+            "FlotillaNode", "FlotillaKernel", "FlotillaMachine", "FlotillaMachines", "FlotillaStorage", "FlotillaWire",
+            arguments, configuration, lifecycle, signals, logging, yams, system,
+        ],
+        path: "Services/node/Service", swiftSettings: swift),
+    .executableTarget(
+        name: "flotilla-node", dependencies: ["FlotillaNodeService", arguments], path: "Services/node/Main",
+        swiftSettings: swift),
+]
+
 let tests: [Target] = [
     .testTarget(
         name: "FlotillaWireTests", dependencies: ["FlotillaWire", "CFlotilla", nioCore],
@@ -63,6 +80,13 @@ let tests: [Target] = [
     .testTarget(
         name: "FlotillaMachinesTests", dependencies: ["FlotillaMachines", "FlotillaMachine", "FlotillaWire", nioCore],
         path: "Tests/FlotillaMachinesTests", swiftSettings: swift),
+    .testTarget(
+        name: "FlotillaKernelTests",
+        dependencies: [
+            "FlotillaKernel", "FlotillaWire", "FlotillaConsensus", "FlotillaStorage", "FlotillaMachine",
+            "FlotillaMachines", nioCore,
+        ],
+        path: "Tests/FlotillaKernelTests", swiftSettings: swift),
 ]
 
 let package = Package(
@@ -74,9 +98,11 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["JSON", "YAML"]),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["YAML"]),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
     ],
-    targets: libraries + tests
+    targets: libraries + services + tests
 )

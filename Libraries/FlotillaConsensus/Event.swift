@@ -1,0 +1,31 @@
+import FlotillaWire
+
+/// What can happen to a server.
+public enum Event: Sendable {
+    /// The deadline has passed.
+    case tick
+    /// A message came; `appendEntries` has an event of its own.
+    case message(ConsensusMessage, from: ServerUID)
+    /// An `AppendEntries` came. `terms` covers exactly the entries that came with it, whose checksums and consecutive
+    /// indexes the caller has verified; `configurations` are those among them.
+    case appendEntries(
+        AppendEntries, from: ServerUID, terms: [TermRun],
+        configurations: [(index: LogIndex, configuration: ClusterConfiguration)])
+    /// Entries that were appended in `epoch` are durable through an index.
+    case entriesDurable(epoch: LogEpoch, through: LogIndex)
+    /// A record of term and vote is durable.
+    case hardStateDurable(HardState)
+    /// The connection to a server's node is up both ways. Until this is said of it, a server counts as down: a leader
+    /// sends it no entries.
+    case peerUp(ServerUID)
+    /// A server's node is gone or suspected, the connection to it was reset, or the server was announced as stopped.
+    case peerDown(ServerUID)
+    /// What another server of the cluster thinks of its term and leader, as its node tells.
+    case peerState(ServerUID, term: Term, leader: ServerUID?)
+    /// A consistent query wants an index behind which it may be answered.
+    case read(token: UInt64)
+    /// The operator wants another server to lead; until `giveUpAt` the target may catch up.
+    case transferLeadership(to: ServerUID, giveUpAt: Instant)
+    /// The operator wants an election.
+    case triggerElection
+}

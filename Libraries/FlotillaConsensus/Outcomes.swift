@@ -1,0 +1,35 @@
+import FlotillaWire
+
+/// Why a server does not take proposals.
+public enum ProposalRefusal: Error, Equatable, Sendable {
+    /// It does not lead; the leader that it knows of, if any.
+    case notLeader(leader: ServerUID?)
+    /// It is handing leadership to another server.
+    case transferring(to: ServerUID)
+}
+
+/// How a transfer of leadership ended.
+public enum TransferOutcome: Equatable, Sendable {
+    /// Another server leads now; usually, but not necessarily, the one that was asked for.
+    case completed(by: ServerUID)
+    /// The target was asked to lead and nobody did within an election timeout.
+    case timedOut
+    /// The target did not catch up before the time that the caller had set.
+    case notUpToDate
+    /// It was not tried.
+    case refused(TransferRefusal)
+}
+
+/// Why a transfer of leadership was not tried.
+public enum TransferRefusal: Equatable, Sendable {
+    /// The target leads already.
+    case alreadyLeader
+    /// The target is no member.
+    case unknownMember
+    /// The target is a member that does not vote.
+    case nonVoter
+    /// This server does not lead.
+    case notLeader
+    /// Leadership is being transferred already.
+    case transferInProgress
+}

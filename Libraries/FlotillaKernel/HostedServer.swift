@@ -1,0 +1,177 @@
+import FlotillaConsensus
+import FlotillaMachine
+import FlotillaStorage
+import FlotillaWire
+import NIOCore
+
+/// One server of this node: its consensus, its log in memory, its machine, and whoever waits for something of it.
+///
+/// A final class that the kernel owns, so that nothing is copied when a part of it changes.
+final class HostedServer {
+    /// Where in the kernel's table it stands.
+    let slot: Int
+    let creation: ServerCreation
+    var core: RaftServer
+    let table: MemoryTable
+    let machine: HostedMachine
+
+    /// The entries that this turn has made or received and that are in neither the table nor the log yet.
+    var open = OpenBatch()
+    /// The clock in the newest entry; the next may not be earlier.
+    var lastEntryTime: UInt64 = 0
+
+    var applied: LogIndex = .zero
+    var appliedTerm: Term = .zero
+    var machineVersion: MachineVersion = 0
+    /// Up to here everything was applied before the last restart: effects are not issued again.
+    let replayedThrough: LogIndex
+    /// The last-applied index that was written to the log of the node.
+    var recordedApplied: LogIndex
+    /// Why the machine applies nothing more.
+    var failure: MachineFailure?
+
+    var pending = PendingReplies()
+    var reads = WaitingReads()
+    var locateWaiters: [RequestTicket] = []
+    var transferWaiter: RequestTicket?
+
+    /// The other members, in the order of the configuration.
+    var members: [MemberLink] = []
+    /// Servers that sent something without being members as far as this server knows, and their nodes.
+    var strangers: [ServerUID: Peer] = [:]
+    /// What the server adds to the digests of the nodes that it shares its cluster with.
+    var digestShare: UInt64 = 0
+
+    /// Whether the kernel has it on its list for the end of the turn.
+    var isDirty = false
+    /// The deadline that stands in the kernel's heap.
+    var armedDeadline: Instant?
+    /// Set when the server is deleted, for whoever still holds it.
+    var isDeleted = false
+    var counters = ServerCounters()
+
+    init(
+        slot: Int, creation: ServerCreation, core: RaftServer, table: MemoryTable, machine: HostedMachine,
+        replayedThrough: LogIndex
+    ) {
+        self.slot = slot
+        self.creation = creation
+        self.core = core
+        self.table = table
+        self.machine = machine
+        self.replayedThrough = replayedThrough
+        recordedApplied = replayedThrough
+    }
+
+    var uid: ServerUID { creation.uid }
+
+    /// The name of a member by its storage identity.
+    func name(of uid: ServerUID?) -> ServerID? { uid.flatMap { core.configuration.member($0)?.id } }
+}
+
+/// Another member of a server's cluster and the node that it lives on.
+struct MemberLink {
+    var uid: ServerUID
+    var peer: Peer?
+}
+
+/// Entries on their way into the log: encoded once, back to back.
+struct OpenBatch {
+    var bytes = ByteBuffer()
+    var first: LogIndex = .zero
+    var count = 0
+    /// The term of the last of them.
+    var lastTerm: Term = .zero
+    /// The log's epoch when the first of them was added. A truncation seals the batch, so it holds for all.
+    var epoch = LogEpoch.zero
+
+    var isEmpty: Bool { count == 0 }
+}
+
+/// Who is to be answered, for requests that wait.
+struct RequestTicket {
+    var link: LinkID
+    var correlation: UInt64
+    var deadline: Instant
+}
+
+/// Consistent queries that wait: first for the leader's word, then until its index is applied here.
+struct WaitingReads {
+    /// The queries of one frame.
+    struct Ticket {
+        var link: LinkID
+        var body: ByteBuffer
+    }
+
+    /// By the token that the consensus knows them by.
+    private var asked: [UInt64: Ticket] = [:]
+    private var nextToken: UInt64 = 0
+    /// Those whose index is known, in rising order of index.
+    private var ready: [(index: LogIndex, ticket: Ticket)] = []
+
+    var isEmpty: Bool { ready.isEmpty }
+    var count: Int { asked.count + ready.count }
+
+    mutating func add(_ ticket: Ticket) -> UInt64 {
+        nextToken += 1
+        asked[nextToken] = ticket
+        return nextToken
+    }
+
+    mutating func take(_ token: UInt64) -> Ticket? { asked.removeValue(forKey: token) }
+
+    mutating func wait(_ ticket: Ticket, until index: LogIndex) {
+        let position = ready.lastIndex { $0.index <= index }.map { $0 + 1 } ?? 0
+        ready.insert((index, ticket), at: position)
+    }
+
+    mutating func takeReady(through applied: LogIndex) -> [Ticket] {
+        let count = ready.prefix { $0.index <= applied }.count
+        let tickets = ready.prefix(count).map(\.ticket)
+        ready.removeFirst(count)
+        return tickets
+    }
+
+    /// Takes all that wait for the index, because the server will never apply it.
+    mutating func takeAllReady() -> [Ticket] {
+        defer { ready.removeAll() }
+        return ready.map(\.ticket)
+    }
+}
+
+/// What is counted of a server: plain numbers, read by the overview.
+struct ServerCounters {
+    var commands: UInt64 = 0
+    var commandBytes: UInt64 = 0
+    var rejectedCommands: UInt64 = 0
+    var busyRejections: UInt64 = 0
+    var queries: UInt64 = 0
+    var consistentQueries: UInt64 = 0
+    var appendsSent: UInt64 = 0
+    var appendsReceived: UInt64 = 0
+    var entriesReceived: UInt64 = 0
+    var entriesApplied: UInt64 = 0
+    var elections: UInt64 = 0
+    var preVotes: UInt64 = 0
+    var leaderChanges: UInt64 = 0
+    var truncations: UInt64 = 0
+
+    var values: [NamedValue] {
+        [
+            NamedValue("commands_total", commands),
+            NamedValue("command_bytes_total", commandBytes),
+            NamedValue("rejected_commands_total", rejectedCommands),
+            NamedValue("busy_rejections_total", busyRejections),
+            NamedValue("queries_total", queries),
+            NamedValue("consistent_queries_total", consistentQueries),
+            NamedValue("appends_sent_total", appendsSent),
+            NamedValue("appends_received_total", appendsReceived),
+            NamedValue("entries_received_total", entriesReceived),
+            NamedValue("entries_applied_total", entriesApplied),
+            NamedValue("elections_total", elections),
+            NamedValue("pre_votes_total", preVotes),
+            NamedValue("leader_changes_total", leaderChanges),
+            NamedValue("truncations_total", truncations),
+        ]
+    }
+}

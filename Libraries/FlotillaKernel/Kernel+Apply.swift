@@ -1,0 +1,148 @@
+import FlotillaConsensus
+import FlotillaMachine
+import FlotillaStorage
+import FlotillaWire
+import NIOCore
+
+/// From the committed log to the machine, and from its replies to whoever waits.
+extension Kernel {
+    /// Applies what is committed and in the table, up to a bound for this turn.
+    ///
+    /// - Returns: whether there is more.
+    func applyCommitted(_ server: HostedServer) -> Bool {
+        guard server.failure == nil else { return false }
+        let target = min(server.core.commitIndex, server.table.lastIndex)
+        guard server.applied < target else {
+            answerReads(of: server)
+            return false
+        }
+        let first = server.applied.next
+        let through = server.table.extent(from: first, through: target, bytes: configuration.applyBytesPerTurn).through
+        var effects = Effects()
+        let isAwaited = server.pending.mayWait(from: first, through: through)
+        for slice in server.table.slices(from: first, through: through) where server.failure == nil {
+            apply(slice, to: server, isAwaited: isAwaited, effects: &effects)
+        }
+        answerReads(of: server)
+        issue(effects, of: server)
+        return server.failure == nil && server.applied < target
+    }
+
+    private func apply(_ slice: ByteBuffer, to server: HostedServer, isAwaited: Bool, effects: inout Effects) {
+        let first = server.applied.next
+        var collected: Replies?
+        if isAwaited {
+            // The kernel's own reference is let go, so that the memory is filled in place.
+            collected = replies
+            replies = Replies()
+            collected?.removeAll()
+        }
+        var issued = Effects()
+        do {
+            (server.applied, server.appliedTerm) = try server.machine.apply(
+                slice, version: &server.machineVersion, replies: &collected, effects: &issued)
+        } catch {
+            halt(server, error)
+        }
+        server.counters.entriesApplied += UInt64(server.applied.next - first)
+        if server.applied > server.replayedThrough { for effect in issued.list { effects.add(effect) } }
+        if let collected {
+            reply(collected, from: first, for: server)
+            replies = collected
+        }
+    }
+
+    private func halt(_ server: HostedServer, _ failure: MachineFailure) {
+        server.failure = failure
+        server.applied = failure.index.previous
+        output.events.append(.machineHalted(server.creation.id, failure.description))
+        reject(server.pending.takeAll(from: failure.index), by: server, halted(server, failure))
+        for ticket in server.reads.takeAllReady() { refuse(ticket, of: server, halted(server, failure)) }
+    }
+
+    // MARK: Replies
+
+    /// Hands replies to whoever waits: runs of the same connection are written in one go.
+    private func reply(_ replies: Replies, from first: LogIndex, for server: HostedServer) {
+        var offset = 0
+        let count = replies.ends.count
+        var unreadable = replies.unreadable[...]
+        while offset < count {
+            guard let waiter = server.pending.take(first + offset) else {
+                offset += 1
+                continue
+            }
+            guard let link = links[waiter.link] else {
+                offset += 1
+                continue
+            }
+            link.openCommands -= 1
+            link.openCommandBytes -= waiter.bytes
+            while let position = unreadable.first, position < offset { unreadable.removeFirst() }
+            if unreadable.first == offset {
+                let error = FlotillaError(.malformed, "the machine of \(server.creation.id) can't read this command")
+                reject([waiter.correlation], server: server.uid, error, on: link)
+                offset += 1
+                continue
+            }
+            link.writeResults(.results, server: server.uid, term: server.core.term) { buffer in
+                var written = 0
+                var correlation = waiter.correlation
+                while true {
+                    writeResult(replies, at: offset, index: first + offset, correlation: correlation, into: &buffer)
+                    offset += 1
+                    written += 1
+                    guard offset < count, unreadable.first.map({ $0 != offset }) ?? true,
+                        let next = server.pending.take(first + offset, if: waiter.link)
+                    else { return written }
+                    correlation = next.correlation
+                    link.openCommands -= 1
+                    link.openCommandBytes -= next.bytes
+                }
+            }
+            markDirty(link)
+        }
+    }
+
+    private func writeResult(
+        _ replies: Replies, at offset: Int, index: LogIndex, correlation: UInt64, into buffer: inout ByteBuffer
+    ) {
+        let start = offset == 0 ? 0 : replies.ends[offset - 1]
+        let length = replies.ends[offset] - start
+        let total = ResultBatch.itemByteCount + length
+        buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: total) { output in
+            guard let target = output.baseAddress else { return 0 }
+            target.storeBytes(of: correlation.littleEndian, as: UInt64.self)
+            target.storeBytes(of: index.rawValue.littleEndian, toByteOffset: 8, as: UInt64.self)
+            target.storeBytes(of: UInt32(truncatingIfNeeded: length).littleEndian, toByteOffset: 16, as: UInt32.self)
+            replies.bytes.withUnsafeReadableBytes { bytes in
+                UnsafeMutableRawBufferPointer(start: target + ResultBatch.itemByteCount, count: length)
+                    .copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[start..<start + length]))
+            }
+            return total
+        }
+    }
+
+    // MARK: Effects
+
+    /// What machines want done: only the leader does it.
+    private func issue(_ effects: Effects, of server: HostedServer) {
+        guard !effects.list.isEmpty, server.core.role == .leader, server.core.transferTarget == nil else { return }
+        for effect in effects.list {
+            switch effect {
+            case .append(let command): appendOwn(command, for: server)
+            }
+        }
+        markDirty(server)
+    }
+
+    private func appendOwn(_ command: ByteBuffer, for server: HostedServer) {
+        var body = ByteBuffer()
+        CommandPrefix(replyMode: .none).encode(into: &body)
+        body.writeImmutableBuffer(command)
+        guard body.readableBytes <= configuration.commandBytes,
+            case .success(let index) = server.core.propose(count: 1)
+        else { return }
+        append(.command, body: body, at: index, for: server)
+    }
+}

@@ -1,0 +1,224 @@
+import FlotillaConsensus
+import FlotillaMachine
+import FlotillaStorage
+import FlotillaWire
+import NIOCore
+
+/// The heart of a node: every server, its machine and its timers, the other nodes and the clients, as one synchronous
+/// thing that never waits, never reads a clock and never touches a socket or a file.
+///
+/// Whoever runs it tells it what happened (`receive`, `walCompleted`, `advance`, …), calls `endTurn` once everything
+/// that was there has been told, and then does what `output` says. The same kernel runs in a node and in a simulator.
+///
+/// Not thread-safe: one thread owns it.
+public final class Kernel {
+    /// What whoever runs the kernel must do at the end of a turn.
+    public struct Output {
+        /// Records for the write-ahead log, in order.
+        public var records: [WALRecord] = []
+        /// Connections with something to send; `Link.drain` hands it over.
+        public var links: [Link] = []
+        /// Nodes to connect to. Each is answered by `connected` or `connectFailed`.
+        public var dials: [Dial] = []
+        /// Events worth a line in the log of the process.
+        public var events: [KernelEvent] = []
+    }
+
+    /// A node to connect to.
+    public struct Dial: Sendable {
+        /// Names the attempt.
+        public let name: NodeName
+        /// Where.
+        public let address: NodeAddress
+    }
+
+    let identity: Hello.Node
+    let configuration: KernelConfiguration
+    let registry: MachineRegistry
+    var random: SplitMix64
+
+    var now: Instant
+    /// The wall clock in nanoseconds since 1970, for entries; told with every input.
+    var wallClock: UInt64
+
+    var servers: [HostedServer?] = []
+    var freeSlots: [Int] = []
+    var serversByUID: [ServerUID: HostedServer] = [:]
+    var serversByCluster: [ClusterID: HostedServer] = [:]
+    var serversByName: [ClusterName: HostedServer] = [:]
+    var dirtyServers: [HostedServer] = []
+    var deadlines = DeadlineHeap()
+
+    var links = LinkTable()
+    var peers: [Peer] = []
+    var peersByID: [NodeID: Peer] = [:]
+
+    var starts: [ClusterID: ClusterStart] = [:]
+    /// Starts of servers on this node that wait until their record is durable.
+    var durableStarts: [ServerUID: [RequestTicket]] = [:]
+
+    var nextHousekeeping: Instant
+    var nextRecording: Instant
+    var walStatus = WALStatus()
+    var memoryBytes = 0
+    var isStopping = false
+    var counters = NodeCounters()
+    var replies = Replies()
+    var scratch = Actions()
+
+    /// What is to be done; taken by whoever runs the kernel after `endTurn`.
+    public var output = Output()
+
+    /// Takes up every server that recovery found.
+    ///
+    /// - Parameters:
+    ///   - identity: who this node is, with the incarnation of this start.
+    ///   - seeds: other nodes that are known by setting only.
+    ///   - seed: of all randomness: jitter and new identities.
+    /// - Throws: when a recovered server's machine is not registered or refuses its configuration.
+    public init(
+        identity: Hello.Node, configuration: KernelConfiguration, registry: MachineRegistry,
+        seeds: [(name: NodeName, address: NodeAddress)], recovered: RecoveredNode, seed: UInt64, now: Instant,
+        wallClock: UInt64
+    ) throws(FlotillaError) {
+        self.identity = identity
+        self.configuration = configuration
+        self.registry = registry
+        random = SplitMix64(seed: seed)
+        self.now = now
+        self.wallClock = wallClock
+        nextHousekeeping = now
+        nextRecording = now + .seconds(1)
+        for peer in recovered.peers where peer.nodeID != identity.id { adopt(peer) }
+        for seed in seeds where seed.name != identity.name { learn(seed.name, at: seed.address) }
+        for server in recovered.servers { try takeUp(server) }
+        counters.serversRecovered = UInt64(recovered.servers.count)
+    }
+
+    /// When `advance` is wanted next.
+    public var deadline: Instant {
+        min(nextHousekeeping, deadlines.earliest ?? nextHousekeeping)
+    }
+
+    /// Tells the kernel the time. Everything that is told afterwards happened then.
+    ///
+    /// - Parameter wallClock: nanoseconds since 1970; used for entries and nothing that decides.
+    public func setTime(_ now: Instant, wallClock: UInt64) {
+        self.now = max(self.now, now)
+        self.wallClock = wallClock
+    }
+
+    /// Does what is due.
+    public func advance() {
+        while let due = deadlines.popDue(now) {
+            guard let server = servers[due.slot], server.armedDeadline == due.instant else { continue }
+            server.armedDeadline = nil
+            if let deadline = server.core.deadline, deadline <= now { step(server, .tick) } else { arm(server) }
+        }
+        if nextHousekeeping <= now { keepHouse() }
+    }
+
+    /// Tells the kernel what the write-ahead log has made durable.
+    public func walCompleted(_ notices: [DurableNotice], status: WALStatus) {
+        walStatus = status
+        for notice in notices {
+            switch notice {
+            case .entries(let uid, let epoch, let index, _):
+                if let server = serversByUID[uid] { step(server, .entriesDurable(epoch: epoch, through: index)) }
+            case .hardState(let uid, let state):
+                if let server = serversByUID[uid] { step(server, .hardStateDurable(state)) }
+            case .serverCreated(let uid): serverIsDurable(uid)
+            case .serverDeleted, .peer: break
+            }
+        }
+    }
+
+    /// Ends the turn: what the servers have gathered is put into `output`.
+    ///
+    /// - Returns: whether some server has more to apply, so that another turn should follow soon.
+    public func endTurn() -> Bool {
+        var more = false
+        var position = 0
+        // A machine's effects may make a server dirty again, which appends to the list.
+        while position < dirtyServers.count {
+            let server = dirtyServers[position]
+            position += 1
+            server.isDirty = false
+            if server.isDeleted { continue }
+            if finishTurn(of: server) { more = true }
+        }
+        dirtyServers.removeAll(keepingCapacity: true)
+        if more { markUnfinished() }
+        return more
+    }
+
+    private func finishTurn(of server: HostedServer) -> Bool {
+        seal(server)
+        if server.core.needsFlush {
+            var actions = takeScratch()
+            server.core.flush(log: server.table, now: now, actions: &actions)
+            perform(&actions, for: server)
+        }
+        let more = applyCommitted(server)
+        arm(server)
+        return more
+    }
+
+    private func markUnfinished() {
+        for case let server? in servers where server.applied < server.core.commitIndex && server.failure == nil {
+            markDirty(server)
+        }
+    }
+
+    func markDirty(_ server: HostedServer) {
+        guard !server.isDirty else { return }
+        server.isDirty = true
+        dirtyServers.append(server)
+    }
+
+    func markDirty(_ link: Link) {
+        guard !link.isDirty else { return }
+        link.isDirty = true
+        output.links.append(link)
+    }
+
+    /// Enters the server's deadline when it is closer than the one that stands in the heap.
+    func arm(_ server: HostedServer) {
+        guard let deadline = server.core.deadline else { return }
+        if let armed = server.armedDeadline, armed <= deadline { return }
+        server.armedDeadline = deadline
+        deadlines.insert(deadline, slot: server.slot)
+    }
+
+    func takeScratch() -> Actions {
+        var actions = Actions()
+        swap(&actions, &scratch)
+        return actions
+    }
+
+    func returnScratch(_ actions: inout Actions) {
+        actions.removeAll()
+        swap(&actions, &scratch)
+    }
+}
+
+/// Something that happened in the kernel and is worth a line in the log of the process.
+public enum KernelEvent: Sendable, Equatable {
+    case peerUp(NodeName, NodeAddress)
+    case peerDown(NodeName, reason: String)
+    case peerRefused(reason: String)
+    case leaderChanged(ServerID, leader: ServerID?, term: Term)
+    case serverStarted(ServerID, ClusterID)
+    case serverDeleted(ServerID, ClusterID)
+    case machineHalted(ServerID, String)
+}
+
+/// What is counted of the node as a whole.
+struct NodeCounters {
+    var framesReceived: UInt64 = 0
+    var unknownFrames: UInt64 = 0
+    var refusedConnections: UInt64 = 0
+    var brokenFrames: UInt64 = 0
+    var unknownServerMessages: UInt64 = 0
+    var serversRecovered: UInt64 = 0
+}

@@ -1,0 +1,28 @@
+import FlotillaConsensus
+import FlotillaWire
+
+/// What a kernel may be told about how it works.
+public struct KernelConfiguration: Sendable {
+    /// The timing of elections and the bounds of replication.
+    public var raft = RaftSettings()
+    /// How often a node gives a sign of life to each other node.
+    public var pingInterval: Duration = .milliseconds(100)
+    /// The least silence after which another node is suspected; the detector waits longer where signs of life come
+    /// irregularly.
+    public var suspicionFloor: Duration = .milliseconds(500)
+    /// The longest silence that is put up with.
+    public var suspicionCeiling: Duration = .seconds(3)
+    /// The shortest and the longest pause between two attempts to reach another node.
+    public var redialDelay: ClosedRange<Duration> = .milliseconds(20)...(.seconds(1))
+    /// The longest command or reply, in bytes.
+    public var commandBytes = Limits.commandBytesDefault
+    /// How many bytes of entries all servers together may hold in memory before new commands are refused as `busy`.
+    public var memoryTableBytes = 1 << 30
+    /// How many bytes of entries are applied for one server in one turn, so that a long replay holds up nobody else.
+    public var applyBytesPerTurn = 4 << 20
+    /// How long a start waits for the other members once a majority runs.
+    public var startGrace: Duration = .milliseconds(500)
+
+    /// The defaults.
+    public init() {}
+}

@@ -1,0 +1,63 @@
+import FlotillaConsensus
+import FlotillaWire
+
+/// Another node as this one knows it: by name and address from a setting, by identity once it said hello.
+final class Peer {
+    let name: NodeName
+    var address: NodeAddress
+    /// Its identity and how often it was started; `nil` while it is only a name and an address.
+    var id: NodeID?
+    var incarnation = Incarnation(0)
+    /// The connection in use, once both sides have said hello.
+    var link: Link?
+    /// A second connection that was opened at the same time; used when the first is closed.
+    var standby: [Link] = []
+    /// Whether it is up: connected and not silent for too long.
+    var isUp = false
+    var detector: FailureDetector
+
+    /// Dialling.
+    var isDialling = false
+    var nextDial: Instant
+    var dialFailures = 0
+
+    /// Signs of life.
+    var nextPing: Instant
+    var pingSequence: UInt64 = 0
+    var digestMismatches = 0
+
+    /// The sum over shared clusters that pings carry, and how many they are.
+    var digest: UInt64 = 0
+    var sharedServers: [HostedServer] = []
+    /// The clusters of the other side's list whose last page has not come yet.
+    var listed: Set<ClusterID> = []
+
+    var counters = PeerCounters()
+
+    init(name: NodeName, address: NodeAddress, configuration: KernelConfiguration, now: Instant) {
+        self.name = name
+        self.address = address
+        detector = FailureDetector(
+            floor: configuration.suspicionFloor, ceiling: configuration.suspicionCeiling,
+            interval: configuration.pingInterval, now: now)
+        nextDial = now
+        nextPing = now
+    }
+}
+
+/// What is counted of another node.
+struct PeerCounters {
+    var framesReceived: UInt64 = 0
+    var connections: UInt64 = 0
+    var suspicions: UInt64 = 0
+    var leadershipLists: UInt64 = 0
+
+    var values: [NamedValue] {
+        [
+            NamedValue("frames_received_total", framesReceived),
+            NamedValue("connections_total", connections),
+            NamedValue("suspicions_total", suspicions),
+            NamedValue("leadership_lists_total", leadershipLists),
+        ]
+    }
+}

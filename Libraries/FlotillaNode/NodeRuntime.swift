@@ -1,0 +1,191 @@
+import CFlotilla
+import FlotillaConsensus
+import FlotillaKernel
+import FlotillaStorage
+import FlotillaWire
+import Logging
+import NIOCore
+import NIOPosix
+
+/// Runs a kernel on one event loop: tells it what happens, ends its turns, and does what it says.
+///
+/// A turn ends once everything that was readable has been read: the first event of a turn schedules its end behind
+/// whatever else the loop has in hand. So one system call serves many commands, and no timer decides about it.
+///
+/// Not thread-safe: it belongs to its event loop.
+final class NodeRuntime {
+    let kernel: Kernel
+    private let loop: any EventLoop
+    private let isolated: NIOIsolatedEventLoop
+    private let wal: WALThread
+    private let logger: Logger
+    private var connections: [LinkID: ConnectionHandler] = [:]
+    private var isTurnScheduled = false
+    private var alarm: Scheduled<Void>?
+    private var alarmAt: Instant?
+    private var isStopped = false
+
+    init(kernel: Kernel, loop: any EventLoop, wal: WALThread, logger: Logger) {
+        loop.preconditionInEventLoop()
+        self.kernel = kernel
+        self.loop = loop
+        isolated = loop.assumeIsolated()
+        self.wal = wal
+        self.logger = logger
+    }
+
+    /// The monotonic clock that goes on while the machine sleeps: what leases and elections may rely on.
+    static var now: Instant { Instant(nanoseconds: flotilla_monotonic_nanoseconds()) }
+
+    private func tellTime() { kernel.setTime(Self.now, wallClock: flotilla_wall_nanoseconds()) }
+
+    /// Begins: dials the other nodes and sets the first alarm.
+    func start() {
+        tellTime()
+        kernel.advance()
+        touched()
+    }
+
+    // MARK: What happens
+
+    func opened(_ handler: ConnectionHandler, dial: Kernel.Dial?) -> Link {
+        tellTime()
+        let link = dial.map { kernel.connected($0) } ?? kernel.accepted()
+        connections[link.id] = handler
+        touched()
+        return link
+    }
+
+    func received(_ buffer: inout ByteBuffer, on link: Link) throws(WireError) {
+        tellTime()
+        try kernel.receive(&buffer, on: link.id)
+    }
+
+    func closed(_ link: Link, reason: String) {
+        connections[link.id] = nil
+        tellTime()
+        kernel.closed(link.id, reason: reason)
+        touched()
+    }
+
+    func walCompleted(_ notices: [DurableNotice], status: WALStatus) {
+        tellTime()
+        kernel.walCompleted(notices, status: status)
+        touched()
+    }
+
+    /// Something has happened: the turn ends once everything else that is there has been told too.
+    func touched() {
+        guard !isTurnScheduled, !isStopped else { return }
+        isTurnScheduled = true
+        isolated.execute { self.endTurn() }
+    }
+
+    // MARK: The end of a turn
+
+    private func endTurn() {
+        isTurnScheduled = false
+        guard !isStopped else { return }
+        let more = kernel.endTurn()
+        carryOut()
+        setAlarm()
+        if more { touched() }
+    }
+
+    private func carryOut() {
+        // The log first: its thread works while this one talks to the sockets.
+        if !kernel.output.records.isEmpty { wal.submit(&kernel.output.records) }
+        for link in kernel.output.links {
+            if let connection = connections[link.id] { connection.flush(link) } else { link.drain { _ in } }
+        }
+        kernel.output.links.removeAll(keepingCapacity: true)
+        for dial in kernel.output.dials { connect(dial) }
+        kernel.output.dials.removeAll(keepingCapacity: true)
+        for event in kernel.output.events { log(event) }
+        kernel.output.events.removeAll(keepingCapacity: true)
+    }
+
+    private func setAlarm() {
+        let deadline = kernel.deadline
+        if let alarmAt, alarmAt <= deadline { return }
+        alarm?.cancel()
+        alarmAt = deadline
+        let now = Self.now
+        let delay = deadline > now ? Int64(clamping: deadline.nanoseconds - now.nanoseconds) : 0
+        alarm = isolated.scheduleTask(in: .nanoseconds(delay)) { self.alarmRang() }
+    }
+
+    private func alarmRang() {
+        alarm = nil
+        alarmAt = nil
+        guard !isStopped else { return }
+        tellTime()
+        kernel.advance()
+        touched()
+    }
+
+    // MARK: Connections
+
+    private func connect(_ dial: Kernel.Dial) {
+        let bound = NIOLoopBound(self, eventLoop: loop)
+        ClientBootstrap(group: loop)
+            .connectTimeout(.seconds(2))
+            .peerOptions()
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    let handler = ConnectionHandler(runtime: bound.value, dial: dial)
+                    try channel.pipeline.syncOperations.addHandler(handler)
+                }
+            }
+            .connect(host: dial.address.host, port: Int(dial.address.port))
+            .whenFailure { error in
+                let runtime = bound.value
+                runtime.logger.debug("can't connect to \(dial.name) at \(dial.address): \(error)")
+                runtime.tellTime()
+                runtime.kernel.connectFailed(dial)
+                runtime.touched()
+            }
+    }
+
+    private func log(_ event: KernelEvent) {
+        switch event {
+        case .peerUp(let name, let address): logger.info("node \(name) at \(address) is up")
+        case .peerDown(let name, let reason): logger.warning("node \(name) is down: \(reason)")
+        case .peerRefused(let reason): logger.warning("a connection was refused: \(reason)")
+        case .leaderChanged(let server, let leader, let term):
+            logger.debug("\(server) follows \(leader?.description ?? "nobody") in term \(term)")
+        case .serverStarted(let server, let cluster): logger.debug("\(server) of cluster \(cluster) started")
+        case .serverDeleted(let server, let cluster): logger.info("\(server) of cluster \(cluster) deleted")
+        case .machineHalted(let server, let reason):
+            logger.error("the machine of \(server) has failed and applies nothing more: \(reason)")
+        }
+    }
+
+    // MARK: The end
+
+    /// Tells the others, sends what is left and closes every connection.
+    func stop() {
+        tellTime()
+        kernel.stop()
+        _ = kernel.endTurn()
+        carryOut()
+        isStopped = true
+        alarm?.cancel()
+        for connection in connections.values { connection.close() }
+    }
+}
+
+extension ClientBootstrap {
+    fileprivate func peerOptions() -> ClientBootstrap {
+        channelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .channelOption(.recvAllocator, value: NodeRuntime.receiveAllocator)
+            .channelOption(.writeBufferWaterMark, value: NodeRuntime.waterMark)
+    }
+}
+
+extension NodeRuntime {
+    /// One large read a turn is what makes batches.
+    static let receiveAllocator = AdaptiveRecvByteBufferAllocator(minimum: 4_096, initial: 65_536, maximum: 262_144)
+    /// Above the high mark a client is not read from until it has read what it asked for.
+    static let waterMark = ChannelOptions.Types.WriteBufferWaterMark(low: 4 << 20, high: 8 << 20)
+}

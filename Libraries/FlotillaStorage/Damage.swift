@@ -1,0 +1,71 @@
+import FlotillaWire
+
+/// One damaged place in a file: bytes that were durable once and are no longer what was written.
+public struct Damage: Equatable, Sendable, CustomStringConvertible {
+    /// What is damaged.
+    public enum Kind: String, Sendable, CaseIterable {
+        /// The file's own header.
+        case fileHeader = "file header"
+        /// The file is shorter or longer than its header says.
+        case fileLength = "file length"
+        /// A file that must be there is not.
+        case fileMissing = "missing file"
+        /// The head of a batch, so that where its records end is not known.
+        case batchHeader = "batch header"
+        /// A batch that is right in itself but does not continue the one before.
+        case batchChain = "batch chain"
+        /// Batches that a later file shows to have been written.
+        case batchesMissing = "missing batches"
+        /// The head of a record; the rest of its batch can't be read.
+        case recordEnvelope = "record envelope"
+        /// The contents of a record other than entries.
+        case recordPayload = "record"
+        /// The head of an entry; the rest of its record can't be read.
+        case entryHeader = "entry header"
+        /// The body of an entry whose header, and so its identity, is right.
+        case entryBody = "entry body"
+        /// Bytes that hold nothing are not zero. Nothing is lost by it.
+        case padding = "padding"
+        /// Entries that don't follow the log that they belong to.
+        case gap = "gap in a log"
+        /// A record of a server that was never created.
+        case unknownServer = "record of an unknown server"
+    }
+
+    /// The file's path.
+    public let file: String
+    /// Where in the file it begins.
+    public let offset: UInt64
+    /// How many bytes are concerned, where that is known; else 0.
+    public let length: UInt64
+    /// What is damaged.
+    public let kind: Kind
+    /// The server that it belongs to; `nil` when that can't be known or there is none.
+    public let server: ServerUID?
+    /// The entries that it concerns, where that is known.
+    public let entries: ClosedRange<LogIndex>?
+
+    /// Damage of these parts.
+    public init(
+        file: String, offset: UInt64, length: UInt64 = 0, kind: Kind, server: ServerUID? = nil,
+        entries: ClosedRange<LogIndex>? = nil
+    ) {
+        self.file = file
+        self.offset = offset
+        self.length = length
+        self.kind = kind
+        self.server = server
+        self.entries = entries
+    }
+
+    /// Whether nothing that was written is lost by it.
+    public var isHarmless: Bool { kind == .padding }
+
+    /// One line for people.
+    public var description: String {
+        var text = "\(file) at offset \(offset): \(kind.rawValue)"
+        if let server { text += ", server \(server)" }
+        if let entries { text += ", entries \(entries.lowerBound) to \(entries.upperBound)" }
+        return text
+    }
+}

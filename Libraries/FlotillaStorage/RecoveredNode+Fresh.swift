@@ -1,0 +1,8 @@
+import FlotillaWire
+
+extension RecoveredNode {
+    /// What is found on the empty disk of a new node.
+    public init(nodeID: NodeID) {
+        self.init(servers: [], peers: [], tombstones: [], start: WALStart(nodeID: nodeID), report: RecoveryReport())
+    }
+}

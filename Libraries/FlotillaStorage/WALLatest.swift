@@ -1,0 +1,101 @@
+import FlotillaWire
+
+/// The latest of everything that lives only in the write-ahead log. The first batches of each file repeat it, so that
+/// the files before can go once their entries are elsewhere.
+struct WALLatest: Sendable {
+    private struct Server: Sendable {
+        let creation: ServerCreation
+        /// Servers are repeated in the order of their creation.
+        let order: UInt64
+        var hardState: HardState?
+        var truncatedFrom: LogIndex?
+        var floor: (index: LogIndex, term: Term)?
+        var lastApplied: LogIndex?
+    }
+
+    private var servers: [ServerUID: Server] = [:]
+    private var tombstones: [ServerUID: Tombstone] = [:]
+    private var peers: [NodeID: KnownPeer] = [:]
+    private var nextOrder: UInt64 = 0
+    /// How many servers have a truncation that no later entries have covered; spares the look-up for most runs.
+    private var truncations = 0
+
+    /// Whether records of a server may be written: it was created, and not deleted.
+    func isLive(_ uid: ServerUID) -> Bool { servers[uid] != nil }
+
+    /// Whether a server was deleted.
+    func isDeleted(_ uid: ServerUID) -> Bool { tombstones[uid] != nil }
+
+    /// All tombstones, in the order of their identities.
+    var sortedTombstones: [Tombstone] { tombstones.values.sorted { $0.uid < $1.uid } }
+
+    /// All peers, in the order of their identities.
+    var sortedPeers: [KnownPeer] { peers.values.sorted { $0.nodeID < $1.nodeID } }
+
+    /// The live servers in the order of their creation.
+    var liveServers: [ServerUID] { sortedServers.map(\.creation.uid) }
+
+    /// Takes note of a record. Records of servers that don't live are the caller's to keep away.
+    mutating func apply(_ record: WALRecord) {
+        switch record {
+        case .entries(let record): cover(record.uid, from: record.first)
+        case .hardState(let uid, let state): servers[uid]?.hardState = state
+        case .truncated(let uid, let from): truncate(uid, from: from)
+        case .serverCreated(let creation): create(creation)
+        case .serverDeleted(let uid, let clusterID, let index, let term):
+            if servers.removeValue(forKey: uid)?.truncatedFrom != nil { truncations -= 1 }
+            tombstones[uid] = Tombstone(uid: uid, clusterID: clusterID, index: index, term: term)
+        case .lastApplied(let uid, let index): servers[uid]?.lastApplied = index
+        case .snapshotFloor(let uid, let index, let term): servers[uid]?.floor = (index, term)
+        case .peer(let peer):
+            if let known = peers[peer.nodeID], known.incarnation > peer.incarnation { return }
+            peers[peer.nodeID] = peer
+        }
+    }
+
+    /// The records of a checkpoint, in an order that depends on nothing but what is remembered.
+    func records() -> [WALRecord] {
+        var records: [WALRecord] = []
+        for server in sortedServers {
+            let uid = server.creation.uid
+            records.append(.serverCreated(server.creation))
+            if let state = server.hardState { records.append(.hardState(uid, state)) }
+            if let floor = server.floor { records.append(.snapshotFloor(uid, floor.index, floor.term)) }
+            if let from = server.truncatedFrom { records.append(.truncated(uid, from: from)) }
+            if let index = server.lastApplied { records.append(.lastApplied(uid, index)) }
+        }
+        for tombstone in sortedTombstones {
+            records.append(
+                .serverDeleted(
+                    tombstone.uid, tombstone.clusterID, index: tombstone.index, term: tombstone.term))
+        }
+        for peer in sortedPeers { records.append(.peer(peer)) }
+        return records
+    }
+
+    private var sortedServers: [Server] { servers.values.sorted { $0.order < $1.order } }
+
+    private mutating func create(_ creation: ServerCreation) {
+        // A checkpoint repeats what is known already.
+        guard servers[creation.uid] == nil else { return }
+        servers[creation.uid] = Server(creation: creation, order: nextOrder)
+        nextOrder += 1
+    }
+
+    private mutating func truncate(_ uid: ServerUID, from: LogIndex) {
+        guard let server = servers[uid] else { return }
+        if let earlier = server.truncatedFrom {
+            servers[uid]?.truncatedFrom = min(earlier, from)
+        } else {
+            servers[uid]?.truncatedFrom = from
+            truncations += 1
+        }
+    }
+
+    /// Entries that begin where the log was cut, or before, say by themselves that the rest is gone.
+    private mutating func cover(_ uid: ServerUID, from first: LogIndex) {
+        guard truncations > 0, let from = servers[uid]?.truncatedFrom, first <= from else { return }
+        servers[uid]?.truncatedFrom = nil
+        truncations -= 1
+    }
+}

@@ -1,0 +1,86 @@
+import DequeModule
+import FlotillaWire
+
+/// Files: asked for ahead, opened in turn, each begun with a checkpoint.
+extension WriteAheadLog {
+    /// How long it takes until a file is tried again for which there was no room.
+    static var retryNanoseconds: UInt64 { 1_000_000_000 }
+
+    /// Takes a file that was asked for through `Handlers.prepare`.
+    public func fileReady(_ file: PreparedFile) {
+        precondition(file.sequence == position.nextSequence, "a file that was not asked for")
+        preparing = false
+        position.nextSequence += 1
+        position.prepared.append(file)
+        status.files += 1
+        status.liveBytes += file.length
+        setStatus(\.diskFull, false)
+        requestPreparation()
+        pump()
+    }
+
+    /// Takes the news that a file that was asked for could not be prepared. Without room it is tried again every
+    /// second; any other reason is a failure of the log.
+    public func preparationFailed(_ error: FileSystemError) {
+        preparing = false
+        guard failure == nil else { return }
+        guard error.isOutOfSpace else {
+            fail(StorageError(error))
+            return
+        }
+        setStatus(\.diskFull, true)
+        if stopping { pump() } else { requestPreparation(delay: Self.retryNanoseconds) }
+    }
+
+    func requestPreparation(delay: UInt64 = 0) {
+        guard failure == nil, !stopping, !preparing, position.prepared.count < settings.preparedFiles else { return }
+        let full = status.liveBytes + settings.fileBytes > settings.maxTotalBytes
+        setStatus(\.limitReached, full)
+        guard !full else { return }
+        preparing = true
+        handlers.prepare(position.nextSequence, delay)
+    }
+
+    /// Goes on in the next prepared file, or waits for one.
+    func openNext() {
+        guard !position.prepared.isEmpty else {
+            waitForFile()
+            return
+        }
+        let next = position.prepared.removeFirst()
+        setStatus(\.waitingForFile, false)
+        open(next.header, offset: UInt64(WALFormat.blockBytes))
+        requestPreparation()
+    }
+
+    private func waitForFile() {
+        setStatus(\.waitingForFile, true)
+        requestPreparation()
+        guard stopping else { return }
+        queue.removeAll()
+        pump()
+    }
+
+    func open(_ header: WALFileHeader, offset: UInt64) {
+        let path = "\(settings.directory)/\(WALFormat.fileName(header.sequence))"
+        submit(.open(path: path, mode.openOptions), .opening(header, offset: offset))
+    }
+
+    func opened(_ file: OpenFile, header: WALFileHeader, offset: UInt64) {
+        if let current { close(current.file) }
+        current = Current(file: file, header: header, seed: header.seed, offset: offset)
+        guard offset == UInt64(WALFormat.blockBytes) else { return }
+        if position.oldestSequence == 0 { position.oldestSequence = header.sequence }
+        checkpoint = [.checkpointBegin(oldest: position.oldestSequence)]
+        checkpoint.append(contentsOf: latest.records().map { .record($0) })
+        checkpoint.append(.checkpointEnd(records: 0, checksum: 0))
+        checkpointRecords = 0
+        checkpointChecksum = 0
+    }
+
+    private func setStatus(_ field: WritableKeyPath<WALStatus, Bool>, _ value: Bool) {
+        guard status[keyPath: field] != value else { return }
+        status[keyPath: field] = value
+        handlers.durable([], status)
+    }
+}

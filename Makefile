@@ -1,0 +1,40 @@
+# What people run. `make` alone lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help build test unit-test release-test lint format demo cluster bench clean
+
+SOURCES := Package.swift Libraries Services Tests
+
+help: ## lists the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+build: ## builds everything for use
+	swift build -c release
+
+lint: ## checks the style; changes nothing
+	swift format lint --strict --recursive --parallel $(SOURCES)
+
+format: ## brings the sources into style
+	swift format format --in-place --recursive --parallel $(SOURCES)
+
+test: lint ## builds and tests everything, as a change must before it lands
+	swift build --build-tests
+	swift build -c release
+	FLOTILLA_BIN=$(CURDIR)/.build/release swift test
+
+demo: ## three nodes, real data, a killed leader, nothing lost
+	ops/need-packages unicode-data
+	swift build -c release
+	ops/demo
+
+cluster: ## three local nodes in the foreground; Ctrl-C stops them
+	swift build -c release
+	ops/local-cluster
+
+bench: ## measures a fresh three-node cluster on this machine
+	swift build -c release
+	ops/bench
+
+clean: ## removes what was built
+	rm -rf .build

@@ -1,0 +1,7 @@
+import ArgumentParser
+import FlotillaNodeService
+
+@main
+struct FlotillaNodeMain {
+    static func main() async { await NodeCommand.main() }
+}

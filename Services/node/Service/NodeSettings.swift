@@ -1,0 +1,77 @@
+import FlotillaKernel
+import FlotillaNode
+import FlotillaStorage
+import FlotillaWire
+import Logging
+
+/// The settings of the `flotilla-node` process.
+struct NodeSettings {
+    /// How lines are logged.
+    enum LogFormat {
+        case text
+        case json
+    }
+
+    let node: NodeConfiguration
+    let logLevel: Logger.Level
+    let logFormat: LogFormat
+
+    /// Reads and checks everything.
+    ///
+    /// - Throws: `SettingError` that names the setting.
+    init(_ layers: SettingLayers) throws {
+        var node = NodeConfiguration(
+            name: try Self.name(layers.required(.name), .name),
+            listen: try Self.address(layers.required(.listen), .listen),
+            dataDirectory: try layers.required(.dataDirectory), peers: try Self.peers(layers))
+        node.advertise = try layers.text(.advertise).map { try Self.address($0, .advertise) }
+        node.walDirectory = layers.text(.walDataDirectory)
+        if let size = try layers.size(.walMaxSize) { node.walFileBytes = size }
+        if let size = try layers.size(.walMaxTotal) { node.walTotalBytes = size }
+        if let count = try layers.size(.walPreparedFiles) { node.walPreparedFiles = count }
+        if let method = try Self.syncMethod(layers) { node.walSyncMethod = method }
+        if let size = try layers.size(.memoryTableMax) { node.kernel.memoryTableBytes = size }
+        if let size = try layers.size(.commandMax) {
+            guard size <= Limits.commandBytesMax else {
+                throw SettingError(.commandMax, "\(size) is above the limit of \(Limits.commandBytesMax)")
+            }
+            node.kernel.commandBytes = size
+        }
+        try Self.checkReserved(layers)
+        self.node = node
+        logLevel =
+            try layers.choice(.logLevel, Logger.Level.allCases.map { ($0.rawValue, $0) }) ?? .info
+        logFormat = try layers.choice(.logFormat, [("text", .text), ("json", .json)]) ?? .text
+    }
+
+    private static func name(_ text: String, _ key: SettingKey) throws -> NodeName {
+        do { return try NodeName(text) } catch { throw SettingError(key, error.description) }
+    }
+
+    private static func address(_ text: String, _ key: SettingKey) throws -> NodeAddress {
+        do { return try NodeAddress(text) } catch { throw SettingError(key, error.description) }
+    }
+
+    private static func peers(_ layers: SettingLayers) throws -> [(name: NodeName, address: NodeAddress)] {
+        try layers.list(.peers).map { text in
+            let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
+            guard parts.count == 2 else { throw SettingError(.peers, "'\(text)' is not written NAME=HOST:PORT") }
+            return (try name(parts[0], .peers), try address(parts[1], .peers))
+        }
+    }
+
+    private static func syncMethod(_ layers: SettingLayers) throws -> WALSyncMethod? {
+        let methods: [(String, WALSyncMethod)] = [
+            ("auto", .auto), ("datasync", .datasync), ("sync", .sync), ("o_sync", .oSync),
+        ]
+        // The old name, by which the same was set before there were more than two ways.
+        let strategies: [(String, WALSyncMethod)] = [("default", .auto), ("o_sync", .oSync)]
+        return try layers.choice(.walSyncMethod, methods) ?? layers.choice(.walWriteStrategy, strategies)
+    }
+
+    /// Settings that name what this version always does one way: checked, so that nonsense is not believed in.
+    private static func checkReserved(_ layers: SettingLayers) throws {
+        _ = try layers.size(.segmentMaxEntries)
+        _ = try layers.choice(.walComputeChecksums, [("true", true), ("false", false)])
+    }
+}
