@@ -83,6 +83,15 @@ let tests: [Target] = [
         dependencies: ["FlotillaNode", "FlotillaStorage", "FlotillaWire", "CFlotilla", nioCore],
         path: "Tests/FlotillaNodeTests", swiftSettings: swift),
     .testTarget(
+        name: "FlotillaWireTests", dependencies: ["FlotillaWire", "CFlotilla", nioCore],
+        path: "Tests/FlotillaWireTests", swiftSettings: swift),
+    .testTarget(
+        name: "FlotillaMachineTests", dependencies: ["FlotillaMachine", "FlotillaWire", nioCore],
+        path: "Tests/FlotillaMachineTests", swiftSettings: swift),
+    .testTarget(
+        name: "FlotillaMachinesTests", dependencies: ["FlotillaMachines", "FlotillaMachine", "FlotillaWire", nioCore],
+        path: "Tests/FlotillaMachinesTests", swiftSettings: swift),
+    .testTarget(
         name: "FlotillaKernelTests",
         dependencies: [
             "FlotillaKernel", "FlotillaWire", "FlotillaConsensus", "FlotillaStorage", "FlotillaMachine",

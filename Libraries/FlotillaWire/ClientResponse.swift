@@ -227,5 +227,8 @@ public struct MemberList: Equatable, Sendable, WireCodable {
             matched: try reader.list(limit: Limits.members) { (reader) throws(WireError) -> LogIndex in
                 try reader.index()
             })
+        guard matched.count == configuration.members.count else {
+            throw WireError(.malformed, "\(matched.count) positions of \(configuration.members.count) members")
+        }
     }
 }

@@ -50,8 +50,9 @@ public enum CommandBatch {
     }
 }
 
-/// The body of a `results` frame: who answered, in which term, and for each command 8 bytes correlation, 8 bytes
-/// index, 4 bytes length and the machine's reply.
+/// The body of a `results` or an `answers` frame: who answered, in which term, and for each command or query 8 bytes
+/// correlation, 8 bytes index, 4 bytes length and the machine's reply or answer. The index is that of the command, or
+/// the last one that the queried state holds.
 public enum ResultBatch {
     /// The length of the head: server UID, term, count, reserved.
     public static let headByteCount = 32
@@ -82,7 +83,8 @@ public enum ResultBatch {
         for _ in 0..<count {
             let correlation: UInt64 = try reader.integer()
             let index = try reader.index()
-            item(correlation, index, try reader.block(limit: Limits.commandBytesMax))
+            // An answer may be a little longer than the longest command, since it repeats key and value.
+            item(correlation, index, try reader.block(limit: Limits.frameBytes))
         }
         return (server, term)
     }

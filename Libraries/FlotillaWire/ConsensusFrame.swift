@@ -133,9 +133,9 @@ extension AppendEntries {
         let previousTerm = try reader.term()
         let commitIndex = try reader.index()
         let count: UInt32 = try reader.integer()
-        guard reader.remaining / EntryHeader.byteCount >= Int(count),
-            previousIndex.rawValue <= UInt64.max - UInt64(count)
-        else { throw WireError(.malformed, "\(count) entries announced, \(reader.remaining) bytes follow") }
+        guard reader.remaining / EntryHeader.byteCount >= Int(count) else {
+            throw WireError(.malformed, "\(count) entries announced, \(reader.remaining) bytes follow")
+        }
         self.init(
             term: term, previousIndex: previousIndex, previousTerm: previousTerm, commitIndex: commitIndex,
             count: Int(count))

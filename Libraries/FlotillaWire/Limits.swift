@@ -39,6 +39,9 @@ public enum Limits {
     public static let machineConfigurationBytes = 1 << 10
     /// How many clusters one page of a leadership exchange or of a listing speaks of.
     public static let clustersPerPage = 1_024
+    /// The highest index and the highest term. No cluster comes near it, so a higher one is refused where it is read,
+    /// and everything after that may add to an index or a term without fear of an overflow.
+    public static let position: UInt64 = 1 << 62
 
     /// Checks the limits against each other; a test calls it, since a wrong relation is a bug in this file.
     public static func check() {
@@ -48,7 +51,9 @@ public enum Limits {
         precondition(appendBytes <= followerWindowBytes)
         precondition(openCommandsPerConnection <= followerWindowEntries)
         precondition(commandBytesMax <= openCommandBytesPerConnection)
-        precondition(listBytes + keyBytes + commandBytesMax <= frameBytes + commandBytesMax)
+        // A page of a listing, and a single pair that is as long as a command may be, with what stands around them.
+        precondition(listBytes + 64 * listKeys <= frameBytes)
+        precondition(commandBytesMax + keyBytes + 4_096 <= frameBytes)
         precondition(keyBytes < commandBytesDefault)
     }
 }

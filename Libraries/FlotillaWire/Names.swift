@@ -112,7 +112,9 @@ public struct NodeAddress: Hashable, Sendable, CustomStringConvertible {
 
     /// Reads `host:port` or `[IPv6]:port`.
     public init(_ text: String) throws(NameError) {
-        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
+        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]),
+            text[text.index(after: colon)...].utf8.allSatisfy({ $0 != UInt8(ascii: "+") && $0 != UInt8(ascii: "-") })
+        else {
             throw NameError(kind: "address", reason: "'\(text)' is not written host:port")
         }
         var host = text[..<colon]

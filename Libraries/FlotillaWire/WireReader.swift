@@ -46,30 +46,33 @@ public struct WireError: Error, Equatable, CustomStringConvertible {
 ///
 /// Bytes that are left over at the end of a message are no error: a newer minor version may have added fields there.
 public struct WireReader: Sendable {
-    /// What has not been read yet.
-    public private(set) var rest: ByteBuffer
+    @usableFromInline var unread: ByteBuffer
 
     /// A reader of the buffer's readable bytes.
     @inlinable
-    public init(_ buffer: ByteBuffer) { self.init(rest: buffer) }
+    public init(_ buffer: ByteBuffer) { unread = buffer }
 
-    @usableFromInline
-    init(rest: ByteBuffer) { self.rest = rest }
+    /// What has not been read yet.
+    @inlinable
+    public var rest: ByteBuffer { unread }
 
     /// How many bytes have not been read yet.
-    public var remaining: Int { rest.readableBytes }
+    @inlinable
+    public var remaining: Int { unread.readableBytes }
 
     /// Reads a fixed-width integer.
+    @inlinable
     public mutating func integer<Number: FixedWidthInteger>(
         as type: Number.Type = Number.self
     ) throws(WireError) -> Number {
-        guard let value = rest.readInteger(endianness: .little, as: type) else {
-            throw WireError(.truncated, "\(MemoryLayout<Number>.size) bytes expected, \(rest.readableBytes) left")
+        guard let value = unread.readInteger(endianness: .little, as: type) else {
+            throw WireError(.truncated, "\(MemoryLayout<Number>.size) bytes expected, \(unread.readableBytes) left")
         }
         return value
     }
 
     /// Reads one byte that must be 0 or 1.
+    @inlinable
     public mutating func bool() throws(WireError) -> Bool {
         switch try integer(as: UInt8.self) {
         case 0: return false
@@ -79,9 +82,10 @@ public struct WireReader: Sendable {
     }
 
     /// Takes the next `count` bytes as a slice that shares storage with the source.
+    @inlinable
     public mutating func slice(_ count: Int) throws(WireError) -> ByteBuffer {
-        guard count >= 0, let slice = rest.readSlice(length: count) else {
-            throw WireError(.truncated, "\(count) bytes expected, \(rest.readableBytes) left")
+        guard count >= 0, let slice = unread.readSlice(length: count) else {
+            throw WireError(.truncated, "\(count) bytes expected, \(unread.readableBytes) left")
         }
         return slice
     }
@@ -89,6 +93,7 @@ public struct WireReader: Sendable {
     /// Takes a 32-bit length and that many bytes.
     ///
     /// - Parameter limit: the most bytes that are allowed; named in the error.
+    @inlinable
     public mutating func block(limit: Int) throws(WireError) -> ByteBuffer {
         let length = Int(try integer(as: UInt32.self))
         guard length <= limit else { throw WireError(.limit, "\(length) bytes, the limit is \(limit)") }
@@ -123,11 +128,19 @@ public struct WireReader: Sendable {
         return identifier == .none ? nil : identifier
     }
 
-    /// Takes an index.
-    public mutating func index() throws(WireError) -> LogIndex { LogIndex(try integer()) }
+    /// Takes an index, `Limits.position` at most.
+    public mutating func index() throws(WireError) -> LogIndex { LogIndex(try position(as: "index")) }
 
-    /// Takes a term.
-    public mutating func term() throws(WireError) -> Term { Term(try integer()) }
+    /// Takes a term, `Limits.position` at most.
+    public mutating func term() throws(WireError) -> Term { Term(try position(as: "term")) }
+
+    private mutating func position(as kind: String) throws(WireError) -> UInt64 {
+        let number: UInt64 = try integer()
+        guard number <= Limits.position else {
+            throw WireError(.limit, "\(kind) \(number), the limit is \(Limits.position)")
+        }
+        return number
+    }
 
     /// Takes a name, checking its rule.
     public mutating func nodeName() throws(WireError) -> NodeName {
@@ -153,7 +166,7 @@ public struct WireReader: Sendable {
         NodeAddress(host: try string(), port: try integer())
     }
 
-    /// Takes a 16-bit or 32-bit count and as many elements.
+    /// Takes a 32-bit count and as many elements.
     ///
     /// Nothing is reserved ahead, so that a count that lies costs nothing before the bytes run out.
     public mutating func list<Element>(
@@ -183,7 +196,8 @@ extension ByteBuffer {
         writeImmutableBuffer(block)
     }
 
-    /// Appends a 16-bit length and the text as UTF-8; text of 64 KiB and more is cut, at a character.
+    /// Appends a 16-bit length and the text as UTF-8; text of more than `limit` bytes is cut, at a character. The limit
+    /// must be below 64 KiB.
     public mutating func writeText(_ text: String, limit: Int = Limits.nameBytes) {
         var kept = text[...]
         while kept.utf8.count > limit { kept = kept.dropLast() }

@@ -1,0 +1,75 @@
+import FlotillaWire
+import NIOCore
+
+extension StateMachine {
+    @inlinable
+    public mutating func applyRun(
+        _ entries: ByteBuffer, version: inout MachineVersion, replies: inout Replies?, effects: inout Effects
+    ) throws(MachineFailure) -> (index: LogIndex, term: Term) {
+        var position = entries.readerIndex
+        var last = (index: LogIndex.zero, term: Term.zero)
+        while position < entries.writerIndex {
+            let header = entries.withUnsafeReadableBytes { bytes -> EntryHeader? in
+                guard let base = bytes.baseAddress,
+                    bytes.count - (position - entries.readerIndex) >= EntryHeader.byteCount
+                else { return nil }
+                return EntryHeader.loadTrusted(from: base + (position - entries.readerIndex))
+            }
+            guard let header, position + header.entryLength <= entries.writerIndex else {
+                preconditionFailure("a verified run of entries ends in the middle of one, at byte \(position)")
+            }
+            let body = position + EntryHeader.byteCount
+            switch header.kind {
+            case .command:
+                try applyCommand(header, entries, body: body, version: version, replies: &replies, effects: &effects)
+            case .noop:
+                version = machineVersion(inNoop: entries, at: body, header) ?? version
+                replies?.appendNothing()
+            case .configuration, .sessionRegister, .sessionExpire, .down, .nodeUp, .nodeDown, .timeout, .endOfLife:
+                replies?.appendNothing()
+            }
+            position = body + Int(header.bodyLength)
+            last = (header.index, header.term)
+        }
+        return last
+    }
+
+    @inlinable
+    mutating func applyCommand(
+        _ header: EntryHeader, _ entries: ByteBuffer, body: Int, version: MachineVersion, replies: inout Replies?,
+        effects: inout Effects
+    ) throws(MachineFailure) {
+        // Bytes that are no command come from a broken client. They are in the log, so every member skips them alike.
+        guard let slice = entries.getSlice(at: body, length: Int(header.bodyLength)),
+            let command = Self.command(in: slice)
+        else {
+            replies?.appendUnreadable()
+            return
+        }
+        do {
+            let context = ApplyContext(
+                index: header.index, term: header.term, time: LeaderTime(nanosecondsSince1970: header.time),
+                machineVersion: version)
+            let reply = try apply(command, at: context, effects: &effects)
+            replies?.append(reply)
+        } catch {
+            throw MachineFailure(index: header.index, message: "\(error)")
+        }
+    }
+
+    @inlinable
+    static func command(in body: ByteBuffer) -> Command? {
+        guard let prefix = body.withUnsafeReadableBytes({ CommandPrefix.length(in: $0) }) else { return nil }
+        var payload = body
+        payload.moveReaderIndex(forwardBy: prefix)
+        var reader = WireReader(payload)
+        return try? Command(from: &reader)
+    }
+}
+
+/// The machine version that a noop makes effective; `nil` when it names none.
+@usableFromInline
+func machineVersion(inNoop entries: ByteBuffer, at body: Int, _ header: EntryHeader) -> MachineVersion? {
+    guard header.bodyLength >= 4 else { return nil }
+    return entries.getInteger(at: body, endianness: .little).map { MachineVersion($0) }
+}
