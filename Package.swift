@@ -53,10 +53,41 @@ let libraries: [Target] = [
         path: "Libraries/FlotillaClient", swiftSettings: swift),
 ]
 
+let services: [Target] = [
+    .target(
+        name: "FlotillaControl",
+        dependencies: [
+            "FlotillaClient", "FlotillaMachine", "FlotillaMachines", "FlotillaWire", nioCore, nioPosix, logging,
+            arguments, histogram,
+        ],
+        path: "Services/ctl/Control", swiftSettings: swift),
+    .executableTarget(
+        name: "FlotillaCommand", dependencies: ["FlotillaControl"], path: "Services/ctl/Main", swiftSettings: swift),
+]
+
+let tests: [Target] = [
+    .testTarget(
+        name: "FlotillaClientTests",
+        dependencies: [
+            "FlotillaClient", "FlotillaMachine", "FlotillaWire", "FlotillaTestNode", nioCore, nioPosix,
+        ],
+        path: "Tests/FlotillaClientTests", swiftSettings: swift),
+    .testTarget(
+        name: "FlotillaControlTests",
+        dependencies: [
+            "FlotillaControl", "FlotillaMachines", "FlotillaWire", "FlotillaTestNode", nioCore, nioPosix, arguments,
+        ],
+        path: "Tests/FlotillaControlTests", swiftSettings: swift),
+    // A node that follows a script, for the tests of everything that speaks to nodes.
+    .target(
+        name: "FlotillaTestNode", dependencies: ["FlotillaWire", nioCore, nioPosix], path: "Tests/FlotillaTestNode",
+        swiftSettings: swift),
+]
+
 let package = Package(
     name: "flotilla",
     platforms: [.macOS(.v15)],
-    products: [],
+    products: [.executable(name: "flotilla", targets: ["FlotillaCommand"])],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
@@ -66,5 +97,5 @@ let package = Package(
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
     ],
-    targets: libraries
+    targets: libraries + services + tests
 )
