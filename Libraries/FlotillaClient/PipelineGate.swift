@@ -16,6 +16,8 @@ final class PipelineGate<Machine: StateMachine>: Sendable {
     }
 
     fileprivate struct State {
+        let countLimit: Int
+        let byteLimit: Int
         var openBytes: [UInt64: Int] = [:]
         var totalBytes = 0
         var entrants = Deque<Entrant>()
@@ -25,13 +27,10 @@ final class PipelineGate<Machine: StateMachine>: Sendable {
         var isFinished = false
     }
 
-    private let state = Mutex(State())
-    private let countLimit: Int
-    private let byteLimit: Int
+    private let state: Mutex<State>
 
     init(countLimit: Int, byteLimit: Int) {
-        self.countLimit = countLimit
-        self.byteLimit = byteLimit
+        state = Mutex(State(countLimit: countLimit, byteLimit: byteLimit))
     }
 
     /// Waits for room and takes it.
@@ -44,7 +43,7 @@ final class PipelineGate<Machine: StateMachine>: Sendable {
         let entered = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let admitted = state.withLock { state in
-                    if state.entrants.isEmpty, hasRoom(bytes, state) {
+                    if state.entrants.isEmpty, state.hasRoom(bytes) {
                         state.take(correlation, bytes)
                         return true
                     }
@@ -67,7 +66,7 @@ final class PipelineGate<Machine: StateMachine>: Sendable {
                 state.totalBytes -= state.openBytes.removeValue(forKey: correlation) ?? 0
             }
             var admitted: [CheckedContinuation<Bool, Never>] = []
-            while let entrant = state.entrants.first, hasRoom(entrant.bytes, state) {
+            while let entrant = state.entrants.first, state.hasRoom(entrant.bytes) {
                 state.entrants.removeFirst()
                 state.take(entrant.correlation, entrant.bytes)
                 admitted.append(entrant.continuation)
@@ -135,13 +134,18 @@ final class PipelineGate<Machine: StateMachine>: Sendable {
         }
         continuation?.resume(returning: false)
     }
-
-    private func hasRoom(_ bytes: Int, _ state: borrowing State) -> Bool {
-        state.openBytes.isEmpty || (state.openBytes.count < countLimit && state.totalBytes + bytes <= byteLimit)
-    }
 }
 
 extension PipelineGate.State {
+    fileprivate init(countLimit: Int, byteLimit: Int) {
+        self.countLimit = countLimit
+        self.byteLimit = byteLimit
+    }
+
+    fileprivate func hasRoom(_ bytes: Int) -> Bool {
+        openBytes.isEmpty || (openBytes.count < countLimit && totalBytes + bytes <= byteLimit)
+    }
+
     fileprivate mutating func take(_ correlation: UInt64, _ bytes: Int) {
         precondition(openBytes[correlation] == nil, "correlation \(correlation) is open already")
         openBytes[correlation] = bytes

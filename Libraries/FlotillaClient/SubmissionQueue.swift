@@ -38,6 +38,8 @@ final class SubmissionQueue: Sendable {
     }
 
     fileprivate struct State: Sendable {
+        let countLimit: Int
+        let byteLimit: Int
         var isShutDown = false
         var wakePending = false
         var openCount = 0
@@ -51,13 +53,10 @@ final class SubmissionQueue: Sendable {
         var nextNumber: UInt64 = 1
     }
 
-    private let state = Mutex(State())
-    private let countLimit: Int
-    private let byteLimit: Int
+    private let state: Mutex<State>
 
     init(countLimit: Int, byteLimit: Int) {
-        self.countLimit = countLimit
-        self.byteLimit = byteLimit
+        state = Mutex(State(countLimit: countLimit, byteLimit: byteLimit))
     }
 
     /// A number that was not given out before.
@@ -92,12 +91,12 @@ final class SubmissionQueue: Sendable {
     ) -> Admission {
         state.withLock { state in
             guard !state.isShutDown else { return .shutDown }
-            guard state.waiters.isEmpty, state.openCount < countLimit else { return .full }
+            guard state.waiters.isEmpty, state.openCount < state.countLimit else { return .full }
             let position = state.buildingPosition(route: route, kind: kind)
             let offset = state.building[position].buffer.writerIndex
             write(&state.building[position].buffer)
             let length = state.building[position].buffer.writerIndex - offset
-            if let refusal = refusal(length, kind, state) {
+            if let refusal = state.refusal(length, kind) {
                 state.building[position].buffer.moveWriterIndex(to: offset)
                 return refusal
             }
@@ -116,7 +115,7 @@ final class SubmissionQueue: Sendable {
             guard waiter.item.readableBytes - waiter.kind.itemByteCount <= Limits.commandBytesMax else {
                 return .tooLarge
             }
-            if state.waiters.isEmpty, hasRoom(waiter.item.readableBytes, state) {
+            if state.waiters.isEmpty, state.hasRoom(waiter.item.readableBytes) {
                 state.admit(waiter)
             } else {
                 state.waiters.append(waiter)
@@ -151,7 +150,7 @@ final class SubmissionQueue: Sendable {
             state.openBytes -= bytes
             precondition(state.openCount >= 0 && state.openBytes >= 0, "more operations finished than were open")
             state.wakePending = true
-            while let waiter = state.waiters.first, hasRoom(waiter.item.readableBytes, state) {
+            while let waiter = state.waiters.first, state.hasRoom(waiter.item.readableBytes) {
                 state.waiters.removeFirst()
                 state.admit(waiter)
             }
@@ -170,18 +169,24 @@ final class SubmissionQueue: Sendable {
 
     /// Refuses every submission from now on.
     func shutDown() { state.withLock { $0.isShutDown = true } }
-
-    private func hasRoom(_ bytes: Int, _ state: borrowing State) -> Bool {
-        state.openCount < countLimit && (state.openCount == 0 || state.openBytes + bytes <= byteLimit)
-    }
-
-    private func refusal(_ length: Int, _ kind: OperationKind, _ state: borrowing State) -> Admission? {
-        if length - kind.itemByteCount > Limits.commandBytesMax { return .tooLarge }
-        return hasRoom(length, state) ? nil : .full
-    }
 }
 
 extension SubmissionQueue.State {
+    fileprivate init(countLimit: Int, byteLimit: Int) {
+        self.countLimit = countLimit
+        self.byteLimit = byteLimit
+    }
+
+    fileprivate func hasRoom(_ bytes: Int) -> Bool {
+        openCount < countLimit && (openCount == 0 || openBytes + bytes <= byteLimit)
+    }
+
+    /// Why an operation of a length as an item can't be taken in now.
+    fileprivate func refusal(_ length: Int, _ kind: OperationKind) -> SubmissionQueue.Admission? {
+        if length - kind.itemByteCount > Limits.commandBytesMax { return .tooLarge }
+        return hasRoom(length) ? nil : .full
+    }
+
     /// Where the frame is that operations of a route and kind go to; makes it if there is none.
     fileprivate mutating func buildingPosition(route: Int, kind: OperationKind) -> Int {
         if let position = building.firstIndex(where: { $0.route == route && $0.kind == kind }) { return position }
