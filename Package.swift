@@ -80,7 +80,8 @@ let tests: [Target] = [
         path: "Tests/FlotillaControlTests", swiftSettings: swift),
     // A node that follows a script, for the tests of everything that speaks to nodes.
     .target(
-        name: "FlotillaTestNode", dependencies: ["FlotillaWire", nioCore, nioPosix], path: "Tests/FlotillaTestNode",
+        name: "FlotillaTestNode", dependencies: ["FlotillaMachine", "FlotillaWire", nioCore, nioPosix],
+        path: "Tests/FlotillaTestNode",
         swiftSettings: swift),
 ]
 
