@@ -48,9 +48,9 @@ public final class TestNode: Sendable {
     struct State: Sendable {
         var script: Script
         var received: [Received] = []
-        var frames = 0
         var connections: [ObjectIdentifier: any Channel] = [:]
         var held: [@Sendable () -> Void] = []
+        var isReleased = false
         var waiters: [(condition: @Sendable ([Received]) -> Bool, continuation: CheckedContinuation<Void, Never>)] = []
     }
 
@@ -115,9 +115,10 @@ public final class TestNode: Sendable {
         }
     }
 
-    /// Lets go of the answers that were held.
+    /// Lets go of the answers that were held, and holds none from now on.
     public func release() {
         let held = state.withLock { state in
+            state.isReleased = true
             defer { state.held = [] }
             return state.held
         }
@@ -138,6 +139,15 @@ public final class TestNode: Sendable {
     public func stop() async {
         try? await server.close().get()
         dropConnections()
+    }
+
+    /// Keeps an answer until it is let go.
+    func hold(_ action: @escaping @Sendable () -> Void) {
+        let now = state.withLock { state in
+            if !state.isReleased { state.held.append(action) }
+            return state.isReleased
+        }
+        if now { action() }
     }
 
     /// Notes what was received and asks the script.

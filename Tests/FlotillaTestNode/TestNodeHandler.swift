@@ -91,7 +91,7 @@ final class TestNodeHandler: ChannelInboundHandler {
                 channel.writeAndFlush(response.frame(header.correlation), promise: nil)
             case .hold(let response):
                 let frame = response.frame(header.correlation)
-                node?.state.withLock { $0.held.append { channel.writeAndFlush(frame, promise: nil) } }
+                node?.hold { channel.writeAndFlush(frame, promise: nil) }
             case .close: channel.close(promise: nil)
             }
         }
