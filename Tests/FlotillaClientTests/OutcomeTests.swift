@@ -88,7 +88,7 @@ struct OutcomeTests {
                 }
             ]
         } _: { bench in
-            #expect(await code { _ = try await bench.adder.process(1, timeout: .milliseconds(200)) } == .busy)
+            #expect(await code { _ = try await bench.adder.process(1, timeout: .seconds(1)) } == .busy)
             #expect(await bench.client.counters().busyRejections > 1)
         }
     }

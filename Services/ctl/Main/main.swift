@@ -1,1 +1,4 @@
-print("x")
+import FlotillaControl
+import Foundation
+
+exit(await ControlCommandLine.run(Array(CommandLine.arguments.dropFirst())))
