@@ -159,7 +159,8 @@ public final class TestNode: Sendable {
             state.waiters.removeAll { $0.condition(all) }
             return (state.script, ready)
         }
+        let reactions = script(received)
         for continuation in ready { continuation.resume() }
-        return script(received)
+        return reactions
     }
 }

@@ -27,10 +27,19 @@ public enum ControlCommandLine {
         }
     }
 
-    /// A group of commands without one of them was called: show what there is.
+    /// Shows what there is: as a result when help was asked for, as an error when a command is missing.
     private static func help(_ command: any ParsableCommand, _ context: ControlContext) -> Int32 {
-        context.errors.line(type(of: command).helpMessage())
-        return ControlFailure.usage
+        guard type(of: command).configuration.subcommands.isEmpty else {
+            context.errors.line(FlotillaCommand.helpMessage(for: type(of: command)))
+            return ControlFailure.usage
+        }
+        var command = command
+        do {
+            try command.run()
+            return 0
+        } catch {
+            return report(error, context)
+        }
     }
 
     private static func report(_ error: any Error, _ context: ControlContext) -> Int32 {
