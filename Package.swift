@@ -66,8 +66,17 @@ let services: [Target] = [
         ],
         path: "Services/node/Service", swiftSettings: swift),
     .executableTarget(
-        name: "flotilla-node", dependencies: ["FlotillaNodeService", arguments], path: "Services/node/Main",
+        name: "FlotillaNodeCommand", dependencies: ["FlotillaNodeService", arguments], path: "Services/node/Main",
         swiftSettings: swift),
+    .target(
+        name: "FlotillaControl",
+        dependencies: [
+            "FlotillaClient", "FlotillaMachine", "FlotillaMachines", "FlotillaWire", nioCore, nioPosix, logging,
+            arguments, histogram,
+        ],
+        path: "Services/ctl/Control", swiftSettings: swift),
+    .executableTarget(
+        name: "FlotillaCommand", dependencies: ["FlotillaControl"], path: "Services/ctl/Main", swiftSettings: swift),
 ]
 
 let tests: [Target] = [
@@ -98,12 +107,36 @@ let tests: [Target] = [
             "FlotillaMachines", nioCore,
         ],
         path: "Tests/FlotillaKernelTests", swiftSettings: swift),
+    .testTarget(
+        name: "FlotillaClientTests",
+        dependencies: [
+            "FlotillaClient", "FlotillaMachine", "FlotillaWire", "FlotillaTestNode", nioCore, nioPosix,
+        ],
+        path: "Tests/FlotillaClientTests", swiftSettings: swift),
+    .testTarget(
+        name: "FlotillaControlTests",
+        dependencies: [
+            "FlotillaControl", "FlotillaMachines", "FlotillaWire", "FlotillaTestNode", nioCore, nioPosix, arguments,
+        ],
+        path: "Tests/FlotillaControlTests", swiftSettings: swift),
+    // A node that follows a script, for the tests of everything that speaks to nodes.
+    .target(
+        name: "FlotillaTestNode", dependencies: ["FlotillaMachine", "FlotillaWire", nioCore, nioPosix],
+        path: "Tests/FlotillaTestNode",
+        swiftSettings: swift),
 ]
 
 let package = Package(
     name: "flotilla",
     platforms: [.macOS(.v15)],
-    products: [],
+    products: [
+        .executable(name: "flotilla", targets: ["FlotillaCommand"]),
+        .executable(name: "flotilla-node", targets: ["FlotillaNodeCommand"]),
+        .library(
+            name: "FlotillaClient", targets: ["FlotillaClient", "FlotillaMachine", "FlotillaMachines", "FlotillaWire"]),
+        .library(
+            name: "FlotillaNode", targets: ["FlotillaNode", "FlotillaMachine", "FlotillaMachines", "FlotillaWire"]),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),

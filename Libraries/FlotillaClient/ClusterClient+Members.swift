@@ -1,0 +1,131 @@
+import FlotillaMachine
+import FlotillaWire
+import NIOCore
+
+extension ClusterClient {
+    /// The members as the leader sees them.
+    public func members(timeout: Duration? = nil) async throws -> MemberList {
+        let response = try await askLeader(client.deadline(timeout)) { .members($0) }
+        guard case .memberList(let list) = response else { throw response.unexpected }
+        return list
+    }
+
+    /// Where the cluster is, and who leads it: the freshest of the answers of all nodes that are connected.
+    ///
+    /// - Parameter waiting: whether to wait until a leader is known.
+    /// - Throws: `FlotillaError` with `noLeader` when none became known before the deadline, and with
+    ///   `unknownCluster` when no node that is connected hosts a member.
+    public func location(waiting: Bool = false, timeout: Duration? = nil) async throws -> Located {
+        let deadline = client.deadline(timeout)
+        var last: FlotillaError?
+        repeat {
+            let answers = try await askAll(waiting: waiting, deadline)
+            let located = answers.compactMap { try? $0.get() }
+            let best = located.max { left, right in
+                left.leader == nil ? right.leader != nil || left.term < right.term : left.term < right.term
+            }
+            if let best, best.leader != nil || !waiting { return best }
+            for case .failure(let error) in answers { last = error }
+            if located.isEmpty, let last, last.code == .unknownCluster { throw last }
+            try await client.pause(before: deadline)
+        } while deadline > .now()
+        throw last ?? FlotillaError(.noLeader, "no leader of \(name) was known before the deadline")
+    }
+
+    /// Who leads.
+    ///
+    /// - Parameter waiting: whether to wait until a leader is known.
+    /// - Returns: `nil` when no leader is known at the moment.
+    /// - Throws: as `location(waiting:timeout:)`.
+    public func leader(waiting: Bool = false, timeout: Duration? = nil) async throws -> ServerID? {
+        let located = try await location(waiting: waiting, timeout: timeout)
+        return located.leader.flatMap { located.configuration.member($0)?.id }
+    }
+
+    /// Hands leadership over to the member on another node, and returns once that one leads.
+    ///
+    /// - Throws: `FlotillaError`, among others with `unknownMember`, `nonVoter`, `notUpToDate`; with `outcomeUnknown`
+    ///   when the connection was lost meanwhile.
+    public func transferLeadership(to node: NodeName, timeout: Duration? = nil) async throws {
+        let deadline = client.deadline(timeout)
+        let response = try await askLeader(deadline, once: true) { leader in
+            .transferLeadership(leader, to: node, timeoutMilliseconds: deadline.millisecondsLeft)
+        }
+        guard case .done = response else { throw response.unexpected }
+    }
+
+    /// Makes the member on a node start an election, if it may; says nothing about who wins it.
+    public func triggerElection(on node: NodeName, timeout: Duration? = nil) async throws {
+        let deadline = client.deadline(timeout)
+        let located = try await location(timeout: timeout)
+        guard let member = located.configuration.members.first(where: { $0.id.node == node }) else {
+            throw FlotillaError(.unknownMember, "cluster \(name) has no member on node \(node)")
+        }
+        let response = try await client.send(.triggerElection(member.uid), to: member.address, deadline)
+        guard case .done = response else { throw response.unexpected }
+    }
+
+    /// Asks all connected nodes where the cluster is. Whoever names a leader first is enough when waiting.
+    private func askAll(
+        waiting: Bool, _ deadline: NIODeadline
+    ) async throws -> [Result<Located, FlotillaError>] {
+        let nodes = try await client.connectedNodes(deadline)
+        let request = ClientRequest.locate(
+            cluster: name, waits: waiting, timeoutMilliseconds: deadline.millisecondsLeft)
+        return await withTaskGroup(of: Result<Located, FlotillaError>.self) { group in
+            for (address, _) in nodes {
+                group.addTask { await locate(request, at: address, deadline) }
+            }
+            var answers: [Result<Located, FlotillaError>] = []
+            for await answer in group {
+                answers.append(answer)
+                if waiting, case .success(let located) = answer, located.leader != nil { break }
+            }
+            return answers
+        }
+    }
+
+    private func locate(
+        _ request: ClientRequest, at address: NodeAddress, _ deadline: NIODeadline
+    ) async -> Result<Located, FlotillaError> {
+        do throws(FlotillaError) {
+            let response = try await client.send(request, to: address, deadline)
+            guard case .located(let located) = response else { throw response.unexpected }
+            return .success(located)
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    /// Asks whoever leads, and again when another does.
+    ///
+    /// - Parameter once: whether the request may not be repeated after it may have been carried out.
+    private func askLeader(
+        _ deadline: NIODeadline, once: Bool = false, _ request: @Sendable (ServerUID) -> ClientRequest
+    ) async throws -> ClientResponse {
+        while true {
+            let located: Located = try await client.onLoop { [name] core, complete in
+                core.waitForLeader(of: name, deadline: deadline, complete: complete)
+            }
+            guard let leader = located.leader, let member = located.configuration.member(leader) else {
+                throw FlotillaError(.noLeader, "the leader of \(name) is no member of it")
+            }
+            do {
+                return try await client.send(request(leader), to: member.address, deadline)
+            } catch {
+                if once, error.code == .outcomeUnknown || error.code == .timeout {
+                    throw FlotillaError(.outcomeUnknown, "the request may be carried out or not: \(error.message)")
+                }
+                guard error.isWorthRepeating, deadline > .now() else { throw error }
+                forget(leader, hint: error.leader)
+                try await client.pause(before: deadline)
+            }
+        }
+    }
+
+    private func forget(_ leader: ServerUID, hint: ServerID?) {
+        client.eventLoop.execute { [core = client.core, name] in
+            core.value.forgetLeader(leader, of: name, hint: hint)
+        }
+    }
+}

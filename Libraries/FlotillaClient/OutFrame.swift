@@ -1,0 +1,63 @@
+import FlotillaWire
+import NIOCore
+
+/// A frame of operations that waits to be written, or was written and has operations open.
+final class OutFrame {
+    let kind: OperationKind
+    private(set) var buffer: ByteBuffer
+    /// The slots of its items, in order.
+    private(set) var slots: [Int] = []
+    /// How many of its items are not to be sent any more.
+    var abandoned = 0
+
+    /// An empty frame for repetitions.
+    init(kind: OperationKind) {
+        self.kind = kind
+        buffer = ByteBuffer()
+        buffer.writeRepeatingByte(0, count: SubmittedFrame.headByteCount)
+    }
+
+    /// A frame as its callers submitted it, without its slots yet.
+    init(_ frame: consuming SubmittedFrame) {
+        kind = frame.kind
+        slots.reserveCapacity(frame.items.count)
+        buffer = frame.buffer
+    }
+
+    var isFull: Bool { buffer.writerIndex >= SubmissionQueue.frameByteTarget }
+
+    /// Says which slot the next item of a submitted frame belongs to.
+    func add(slot: Int, offset: Int, wireCorrelation: UInt64) {
+        slots.append(slot)
+        buffer.setInteger(wireCorrelation, at: offset + kind.correlationOffset, endianness: .little)
+    }
+
+    /// Copies the item of a slot to the end.
+    ///
+    /// - Returns: where it stands now.
+    func copyItem(of slot: Slot, number: Int, wireCorrelation: UInt64) -> Int {
+        let offset = buffer.writerIndex
+        if let bytes = slot.frame?.buffer.getSlice(at: slot.offset, length: slot.length) {
+            buffer.writeImmutableBuffer(bytes)
+        }
+        add(slot: number, offset: offset, wireCorrelation: wireCorrelation)
+        return offset
+    }
+
+    /// Fills in the head.
+    func seal(target: ServerUID) {
+        let end = buffer.writerIndex
+        buffer.moveWriterIndex(to: 0)
+        let start = buffer.beginFrame(kind.isQuery ? .queries : .commands)
+        let body = buffer.writerIndex
+        if let consistency = kind.consistency {
+            QueryBatch.begin(target: target, consistency: consistency, into: &buffer)
+            QueryBatch.setCount(slots.count, from: body, in: &buffer)
+        } else {
+            CommandBatch.begin(target: target, into: &buffer)
+            CommandBatch.setCount(slots.count, from: body, in: &buffer)
+        }
+        buffer.moveWriterIndex(to: end)
+        buffer.endFrame(from: start)
+    }
+}

@@ -1,0 +1,176 @@
+import FlotillaMachine
+import FlotillaWire
+import NIOCore
+
+/// What became of the commands and queries of a pipeline, as one turn of the event loop brought it.
+public struct NotificationBatch<Machine: StateMachine>: Sendable {
+    /// A command that was applied.
+    public struct Applied: Sendable {
+        /// What the state machine replied.
+        public var reply: Machine.Reply
+        /// Where in the log the command stands.
+        public var index: LogIndex
+    }
+
+    /// What became of one command.
+    public struct CommandNotification: Sendable {
+        /// The number that the command was submitted with.
+        public var correlation: UInt64
+        /// The reply, or why there is none; `outcomeUnknown` when the command may be applied or not.
+        public var result: Result<Applied, FlotillaError>
+    }
+
+    /// What became of one query.
+    public struct QueryNotification: Sendable {
+        /// The number that the query was submitted with.
+        public var correlation: UInt64
+        /// The answer, or why there is none.
+        public var result: Result<Machine.Answer, FlotillaError>
+    }
+
+    /// The commands, in the order in which they were applied as far as they go over one connection.
+    public var commands: [CommandNotification] = []
+    /// The queries.
+    public var queries: [QueryNotification] = []
+
+    init(_ raw: [RawNotification]) {
+        commands.reserveCapacity(raw.count)
+        for notification in raw {
+            if notification.isAnswer {
+                queries.append(QueryNotification(notification))
+            } else {
+                commands.append(CommandNotification(notification))
+            }
+        }
+    }
+}
+
+extension NotificationBatch.CommandNotification {
+    init(_ raw: RawNotification) {
+        correlation = raw.correlation
+        do throws(FlotillaError) {
+            let (bytes, index) = try raw.outcome.get()
+            let reply = try decode(
+                bytes, as: Machine.Reply.self, what: "the command was applied, but its reply")
+            result = .success(NotificationBatch.Applied(reply: reply, index: index))
+        } catch {
+            result = .failure(error)
+        }
+    }
+}
+
+extension NotificationBatch.QueryNotification {
+    init(_ raw: RawNotification) {
+        correlation = raw.correlation
+        do throws(FlotillaError) {
+            result = .success(try decode(raw.outcome.get().reply, as: Machine.Answer.self, what: "the answer"))
+        } catch {
+            result = .failure(error)
+        }
+    }
+}
+
+/// A stream of commands whose results come back in batches: the fast way.
+///
+/// Commands are sent in the order in which they are submitted. One that is sent again, because it was certainly not
+/// applied, may be applied after later ones. Submitting never suspends; it may be done from any thread, and inside the
+/// handler without a hop. Every operation that was accepted is notified exactly once.
+public final class Pipeline<Machine: StateMachine>: Sendable {
+    private let client: FlotillaClient
+    private let route: Int
+    private let number: Int
+    private let timeout: TimeAmount
+
+    init(
+        _ cluster: ClusterClient<Machine>, timeout: Duration?,
+        onNotifications: @escaping @Sendable (NotificationBatch<Machine>) -> Void
+    ) {
+        client = cluster.client
+        self.timeout = (timeout ?? client.configuration.timeout).timeAmount
+        number = Int(truncatingIfNeeded: client.submissions.nextNumber())
+        // Pipelines of one client spread over its connections; one pipeline stays on one, to keep its order.
+        let lane = number % client.configuration.connectionsPerNode
+        route = client.submissions.route(RouteKey(cluster: cluster.name, lane: lane))
+        client.submissions.register(pipeline: number) { onNotifications(NotificationBatch($0)) }
+    }
+
+    deinit {
+        client.eventLoop.execute { [core = client.core, number] in core.value.forget(pipeline: number) }
+    }
+
+    /// Submits a command.
+    ///
+    /// - Parameter correlation: the caller's own number, which the notification repeats.
+    /// - Throws: `FlotillaError`: `busy` when as many commands are open as the client's bounds allow, `tooLarge`, or
+    ///   `shuttingDown`. Nothing was submitted then.
+    public func submit(_ command: Machine.Command, correlation: UInt64) throws(FlotillaError) {
+        try submit(.command, correlation) { buffer in
+            CommandBatch.append(correlation: 0, into: &buffer) { buffer in
+                CommandPrefix(replyMode: .leader).encode(into: &buffer)
+                command.encode(into: &buffer)
+            }
+        }
+    }
+
+    /// Submits commands in order, as many as the client's bounds allow.
+    ///
+    /// - Returns: how many were accepted; the rest may be submitted again once notifications have come.
+    /// - Throws: `FlotillaError` with `tooLarge` or `shuttingDown` when the first command was refused for that.
+    public func submit(
+        contentsOf commands: some Collection<(command: Machine.Command, correlation: UInt64)>
+    ) throws(FlotillaError) -> Int {
+        var accepted = 0
+        for (command, correlation) in commands {
+            do throws(FlotillaError) { try submit(command, correlation: correlation) } catch {
+                if error.code != .busy, accepted == 0 { throw error }
+                return accepted
+            }
+            accepted += 1
+        }
+        return accepted
+    }
+
+    /// Submits a query; its notification stands among the `queries` of a batch. Queries are not ordered with commands.
+    ///
+    /// - Throws: as `submit(_:correlation:)`.
+    public func submit(
+        query: Machine.Query, consistency: QueryConsistency = .consistent, correlation: UInt64
+    ) throws(FlotillaError) {
+        try submit(OperationKind(consistency), correlation) { buffer in
+            QueryBatch.append(correlation: 0, into: &buffer) { query.encode(into: &$0) }
+        }
+    }
+
+    private func submit(
+        _ kind: OperationKind, _ correlation: UInt64, _ write: (inout ByteBuffer) -> Void
+    ) throws(FlotillaError) {
+        let admission = client.submissions.submit(
+            route: route, kind: kind, sink: .pipeline(number), correlation: correlation, deadline: .now() + timeout,
+            write)
+        guard case .accepted(let wake) = admission else { throw admission.refusal }
+        if wake { client.wake() }
+    }
+
+    /// Submits a command that waits in order while there is no room.
+    func submitOrWait(_ item: ByteBuffer, correlation: UInt64) throws(FlotillaError) {
+        let admission = client.submissions.submitOrWait(
+            SubmissionQueue.Waiter(
+                route: route, kind: .command, item: item, sink: .pipeline(number), correlation: correlation,
+                deadline: .now() + timeout))
+        guard case .accepted(let wake) = admission else { throw admission.refusal }
+        if wake { client.wake() }
+    }
+}
+
+extension ClusterClient {
+    /// A pipeline whose notifications a handler gets, on the client's event loop: the way with the least cost.
+    ///
+    /// - Parameters:
+    ///   - timeout: bounds each operation from its submission on; `nil` for the client's own.
+    ///   - onNotifications: must not block. It may submit to the pipeline again.
+    public func pipeline(
+        timeout: Duration? = nil, onNotifications: @escaping @Sendable (NotificationBatch<Machine>) -> Void
+    ) -> Pipeline<Machine> {
+        Pipeline(self, timeout: timeout, onNotifications: onNotifications)
+    }
+}

@@ -1,0 +1,4 @@
+import FlotillaControl
+import Foundation
+
+exit(await ControlCommandLine.run(Array(CommandLine.arguments.dropFirst())))
