@@ -119,6 +119,13 @@ let tests: [Target] = [
             "FlotillaControl", "FlotillaMachines", "FlotillaWire", "FlotillaTestNode", nioCore, nioPosix, arguments,
         ],
         path: "Tests/FlotillaControlTests", swiftSettings: swift),
+    .testTarget(
+        name: "EndToEndTests",
+        dependencies: [
+            "FlotillaClient", "FlotillaMachine", "FlotillaMachines", "FlotillaWire", "FlotillaCommand",
+            "FlotillaNodeCommand", nioCore,
+        ],
+        path: "Tests/EndToEndTests", swiftSettings: swift),
     // A node that follows a script, for the tests of everything that speaks to nodes.
     .target(
         name: "FlotillaTestNode", dependencies: ["FlotillaMachine", "FlotillaWire", nioCore, nioPosix],

@@ -1,0 +1,79 @@
+import FlotillaWire
+import Foundation
+import Testing
+
+/// The command line against real nodes.
+@Suite(.serialized) struct CommandLineTests {
+    @Test func `a cluster is started, written, read and looked at`() async throws {
+        try await LocalCluster.with(3) { cluster in
+            let endpoints = cluster.endpointList
+            func run(_ arguments: String...) async throws -> ToolResult {
+                try await flotilla(arguments, endpoints: endpoints)
+            }
+            let start = try await flotilla(
+                "cluster", "start", "kv", "--machine", "kv", "--members", "n1,n2,n3", endpoints: endpoints)
+            #expect(start.status == 0, "\(start.error)")
+            #expect(try await run("put", "a", "1").status == 0)
+            #expect(try await run("put", "b", "2").status == 0)
+            #expect(try await run("get", "a").output == "1\n")
+            #expect(try await run("list").output == "a\t1\nb\t2\n")
+            #expect(try await run("get", "a", "--consistency", "local").status <= 1)
+            #expect(try await run("put", "a", "3", "--if-index=1").status == 1, "a conflict is the cluster's no")
+            #expect(try await run("delete", "b").status == 0)
+            let gone = try await run("get", "b")
+            #expect(gone.status == 1 && gone.output.isEmpty && !gone.error.isEmpty)
+            let leader = try await run("leader", "--wait")
+            #expect(leader.output.hasPrefix("kv@n"))
+            #expect(try await run("member", "list").output.split(separator: "\n").count == 3)
+            #expect(try await run("cluster", "list").output.contains("kv"))
+            #expect(try await run("overview").output.contains("commit_index"))
+            let target = leader.output.contains("n1") ? "n2" : "n1"
+            #expect(try await run("transfer-leadership", target).status == 0)
+            #expect(try await run("leader", "--wait").output == "kv@\(target)\n")
+            #expect(try await run("nonsense").status == 2)
+        }
+    }
+
+    @Test func `nobody there is status 4`() async throws {
+        let result = try await flotilla("--timeout", "1", "get", "a", endpoints: "127.0.0.1:1")
+        #expect(result.status == 4)
+        #expect(result.output.isEmpty)
+    }
+
+    @Test func `an import is read back as it was`() async throws {
+        try await LocalCluster.with(3) { cluster in
+            let endpoints = cluster.endpointList
+            _ = try await flotilla(
+                "cluster", "start", "kv", "--machine", "kv", "--members", "n1,n2,n3", endpoints: endpoints)
+            let lines = (0..<5_000).map { String(format: "key-%05d\tvalue %d", $0, $0 &* 7_919) }
+            let file = cluster.directory.appending(path: "data.tsv")
+            try (lines.joined(separator: "\n") + "\n").write(to: file, atomically: true, encoding: .utf8)
+            let result = try await flotilla("import", file.path(), endpoints: endpoints)
+            #expect(result.status == 0, "\(result.error)")
+            #expect((result.output + result.error).contains("5000"))
+            let list = try await flotilla("list", endpoints: endpoints)
+            #expect(list.output == lines.joined(separator: "\n") + "\n")
+            let page = try await flotilla("list", "--prefix", "key-0001", endpoints: endpoints)
+            #expect(page.output.split(separator: "\n").count == 10)
+        }
+    }
+
+    @Test func `the benchmark prints what it promises`() async throws {
+        try await LocalCluster.with(1) { cluster in
+            let endpoints = cluster.endpointList
+            _ = try await flotilla(
+                "cluster", "start", "kv", "--machine", "kv", "--members", "n1", endpoints: endpoints)
+            let result = try await flotilla(
+                "--output", "json", "bench", "--in-flight", "16", "--seconds", "0.3", "--warm-up", "0.1",
+                endpoints: endpoints)
+            #expect(result.status == 0, "\(result.error)")
+            let object = try #require(
+                try JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any])
+            for key in ["throughput", "errors", "seconds", "in_flight", "value_size", "throttled"] {
+                #expect(object[key] is NSNumber, "\(key)")
+            }
+            let latency = try #require(object["latency_ms"] as? [String: Any])
+            for key in ["p50", "p90", "p99", "p999", "max"] { #expect(latency[key] is NSNumber, "\(key)") }
+        }
+    }
+}
