@@ -28,7 +28,8 @@ extension ClientCore {
             .channelOption(.socketOption(.tcp_nodelay), value: 1)
             .channelOption(.writeBufferWaterMark, value: .init(low: 256 << 10, high: 1 << 20))
             .channelOption(
-                .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 2_048, initial: 16_384, maximum: 1 << 19)
+                .recvAllocator,
+                value: AdaptiveRecvByteBufferAllocator(minimum: 2_048, initial: 16_384, maximum: 1 << 19)
             )
             .connectTimeout(configuration.connectTimeout.timeAmount)
             .channelInitializer { channel in
@@ -75,7 +76,8 @@ extension ClientCore {
         loseOperations(of: connection, error)
         let requests = connection.requests.sorted { $0.key < $1.key }
         connection.requests = [:]
-        let unknown = FlotillaError(.outcomeUnknown, "\(link.key.address) went away after it was asked: \(error.message)")
+        let unknown = FlotillaError(
+            .outcomeUnknown, "\(link.key.address) went away after it was asked: \(error.message)")
         for (_, pending) in requests { pending.complete(.failure(unknown)) }
         let unsent = link.waiting
         link.waiting = []

@@ -33,9 +33,10 @@ extension ClientCore {
             if slot.isSent, !suspected.contains(where: { $0 === cluster }) { suspected.append(cluster) }
             finish(number, abandonedBecause: reasonOfExpiry(slot, cluster), what: "no answer came before the deadline")
         }
-        earliestDeadline = table.slots.lazy.filter { slot in
-            if case .free = slot.state { false } else { true }
-        }.map(\.deadline).min() ?? .distantFuture
+        earliestDeadline =
+            table.slots.lazy.filter { slot in
+                if case .free = slot.state { false } else { true }
+            }.map(\.deadline).min() ?? .distantFuture
         for cluster in suspected { suspectLeader(of: cluster) }
     }
 
@@ -64,7 +65,9 @@ extension ClientCore {
     }
 
     private func isConnected(_ target: Target) -> Bool {
-        links.contains { $0.connection != nil && ($0.key.address == target.address || $0.node?.address == target.address) }
+        links.contains {
+            $0.connection != nil && ($0.key.address == target.address || $0.node?.address == target.address)
+        }
     }
 
     /// Ends operations that wait for room.

@@ -35,7 +35,7 @@ extension ClientCore {
         let frame = frame.abandoned == 0 ? frame : withoutAbandoned(frame)
         guard !frame.slots.isEmpty else { return false }
         frame.seal(target: target.uid)
-        for number in frame.slots { table[number].state = .sent(connection: connection.number) }
+        table.markSent(frame.slots, connection: connection.number)
         counters.sent += UInt64(frame.slots.count)
         counters.framesSent += 1
         connection.write(frame.buffer)

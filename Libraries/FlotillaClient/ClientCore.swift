@@ -72,41 +72,40 @@ final class ClientCore {
 
     /// Takes what callers submitted and writes what can be written.
     func drain() {
-        let taken = submissions.take()
+        var taken = submissions.take()
         for (number, deliver) in taken.pipelines {
             pipelines[number] = PipelineRecord(number: number, deliver: deliver)
         }
-        for frame in taken.frames { enqueue(frame) }
-        if isShutDown, !taken.frames.isEmpty { failEverything() }
+        let isLate = isShutDown && !taken.frames.isEmpty
+        // The bytes are patched in place, so nobody else may hold them: they are moved out one by one.
+        for position in taken.frames.indices {
+            let buffer = taken.frames[position].takeBuffer()
+            enqueue(taken.frames[position], buffer)
+        }
+        if isLate { failEverything() }
         if !taken.isIdle { ensureSweep() }
         for cluster in clusters { flush(cluster) }
     }
 
-    private func enqueue(_ submitted: SubmittedFrame) {
+    private func enqueue(_ submitted: SubmittedFrame, _ buffer: consuming ByteBuffer) {
         let (cluster, lane) = route(submitted.route)
-        let frame = OutFrame(submitted)
-        for item in submitted.items {
-            let number = table.take()
-            frame.add(slot: number, offset: item.offset, wireCorrelation: table.wireCorrelation(number))
-            fill(&table[number], item, frame, route: submitted.route)
-            earliestDeadline = min(earliestDeadline, item.deadline)
+        let numbers = table.take(submitted.items.count)
+        let frame = OutFrame(
+            kind: submitted.kind, buffer: buffer, items: submitted.items, slots: numbers,
+            wire: table.wireCorrelations(numbers))
+        var last: (number: Int, record: PipelineRecord?)?
+        let pipelines = pipelines
+        table.fill(numbers, with: submitted.items, frame: frame, route: submitted.route) { sink in
+            switch sink {
+            case .caller(let continuation): return .caller(continuation)
+            case .pipeline(let number):
+                // Items of one pipeline come in runs: the dictionary is asked once for each.
+                if last?.number != number { last = (number, pipelines[number]) }
+                return last?.record.map { .pipeline($0) }
+            }
         }
+        earliestDeadline = min(earliestDeadline, submitted.items.lazy.map(\.deadline).min() ?? .distantFuture)
         cluster.lanes[lane][frame.kind.rawValue].waiting.append(frame)
-    }
-
-    private func fill(_ slot: inout Slot, _ item: SubmittedItem, _ frame: OutFrame, route: Int) {
-        slot.state = .queued
-        slot.kind = frame.kind
-        slot.route = route
-        slot.correlation = item.correlation
-        slot.deadline = item.deadline
-        slot.frame = frame
-        slot.offset = item.offset
-        slot.length = item.length
-        switch item.sink {
-        case .caller(let continuation): slot.waiting = .caller(continuation)
-        case .pipeline(let number): slot.waiting = pipelines[number].map { .pipeline($0) }
-        }
     }
 
     /// The cluster and the lane of a route's number.
@@ -122,11 +121,10 @@ final class ClientCore {
 
     /// Ends an operation and frees its slot; the room is given back at the end of the turn.
     func finish(_ number: Int, _ outcome: Result<RawResult, any Error>) {
-        let slot = table[number]
+        let slot = table.remove(number)
         freedCount += 1
         freedBytes += slot.length
         if case .queued = slot.state { slot.frame?.abandoned += 1 }
-        table.release(number)
         switch slot.waiting {
         case .caller(let continuation): continuation.resume(returning: outcome)
         case .pipeline(let record): notify(record, slot, outcome)

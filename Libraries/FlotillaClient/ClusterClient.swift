@@ -96,8 +96,10 @@ public struct ClusterClient<Machine: StateMachine>: Sendable {
     }
 }
 
+/// Reads a reply or an answer, naming it in the error.
+@inlinable
 func decode<Value: WireCodable>(
-    _ bytes: ByteBuffer, as type: Value.Type, what: String
+    _ bytes: ByteBuffer, as type: Value.Type, what: StaticString
 ) throws(FlotillaError) -> Value {
     var reader = WireReader(bytes)
     do { return try Value(from: &reader) } catch {

@@ -93,8 +93,10 @@ final class ClusterRoute {
             local = nil
             term = .zero
         }
-        local = local ?? Target(
-            uid: answer.local, id: answer.configuration.member(answer.local)?.id, address: address)
+        local =
+            local
+            ?? Target(
+                uid: answer.local, id: answer.configuration.member(answer.local)?.id, address: address)
         guard answer.term >= term else { return false }
         located = answer
         guard let uid = answer.leader, let member = answer.configuration.member(uid) else { return false }

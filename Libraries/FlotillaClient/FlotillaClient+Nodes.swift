@@ -22,7 +22,9 @@ extension FlotillaClient {
         guard settings.readableBytes <= Limits.machineConfigurationBytes else {
             throw FlotillaError(
                 .tooLarge,
-                "\(settings.readableBytes) bytes of machine configuration, the limit is \(Limits.machineConfigurationBytes)")
+                "the machine configuration has \(settings.readableBytes) bytes, "
+                    + "the limit is \(Limits.machineConfigurationBytes)"
+            )
         }
         var generator = SystemRandomNumberGenerator()
         let cluster = ClusterID.random(using: &generator)

@@ -46,7 +46,8 @@ public final class FlotillaClient: Sendable {
             countLimit: configuration.openCommands, byteLimit: configuration.openCommandBytes)
         var known: Set<NodeAddress> = []
         let addresses = endpoints.filter { known.insert($0).inserted }
-        let core = await withCheckedContinuation { (continuation: CheckedContinuation<NIOLoopBound<ClientCore>, Never>) in
+        let core = await withCheckedContinuation {
+            (continuation: CheckedContinuation<NIOLoopBound<ClientCore>, Never>) in
             loop.execute {
                 let core = ClientCore(
                     configuration: configuration, endpoints: addresses, submissions: submissions, eventLoop: loop)
@@ -56,7 +57,8 @@ public final class FlotillaClient: Sendable {
         let client = FlotillaClient(configuration: configuration, submissions: submissions, core: core)
         let deadline = client.deadline(nil)
         do {
-            try await client.onLoop { core, complete in core.waitUntilReachable(deadline: deadline, complete: complete) }
+            try await client.onLoop { core, complete in core.waitUntilReachable(deadline: deadline, complete: complete)
+            }
         } catch {
             await client.shutdown()
             throw error

@@ -2,6 +2,7 @@ import FlotillaWire
 import NIOCore
 
 /// What is asked of a server's state machine. Each kind has a queue of its own: a frame holds only one of them.
+@usableFromInline
 enum OperationKind: Int, Sendable, CaseIterable {
     case command = 0
     case consistentQuery
@@ -9,6 +10,7 @@ enum OperationKind: Int, Sendable, CaseIterable {
     case localQuery
 
     /// The kind of a query.
+    @usableFromInline
     init(_ consistency: QueryConsistency) {
         switch consistency {
         case .consistent: self = .consistentQuery
@@ -84,5 +86,12 @@ struct SubmittedFrame: Sendable {
         buffer = ByteBuffer()
         buffer.reserveCapacity(capacity)
         buffer.writeRepeatingByte(0, count: Self.headByteCount)
+    }
+
+    /// Moves the bytes out.
+    mutating func takeBuffer() -> ByteBuffer {
+        var taken = ByteBuffer()
+        swap(&taken, &buffer)
+        return taken
     }
 }

@@ -17,20 +17,17 @@ final class OutFrame {
         buffer.writeRepeatingByte(0, count: SubmittedFrame.headByteCount)
     }
 
-    /// A frame as its callers submitted it, without its slots yet.
-    init(_ frame: consuming SubmittedFrame) {
-        kind = frame.kind
-        slots.reserveCapacity(frame.items.count)
-        buffer = frame.buffer
+    /// A frame as its callers submitted it, whose items get these slots.
+    init(kind: OperationKind, buffer: consuming ByteBuffer, items: [SubmittedItem], slots: [Int], wire: [UInt64]) {
+        self.kind = kind
+        for (item, correlation) in zip(items, wire) {
+            buffer.setInteger(correlation, at: item.offset + kind.correlationOffset, endianness: .little)
+        }
+        self.buffer = buffer
+        self.slots = slots
     }
 
     var isFull: Bool { buffer.writerIndex >= SubmissionQueue.frameByteTarget }
-
-    /// Says which slot the next item of a submitted frame belongs to.
-    func add(slot: Int, offset: Int, wireCorrelation: UInt64) {
-        slots.append(slot)
-        buffer.setInteger(wireCorrelation, at: offset + kind.correlationOffset, endianness: .little)
-    }
 
     /// Copies the item of a slot to the end.
     ///
@@ -40,7 +37,8 @@ final class OutFrame {
         if let bytes = slot.frame?.buffer.getSlice(at: slot.offset, length: slot.length) {
             buffer.writeImmutableBuffer(bytes)
         }
-        add(slot: number, offset: offset, wireCorrelation: wireCorrelation)
+        slots.append(number)
+        buffer.setInteger(wireCorrelation, at: offset + kind.correlationOffset, endianness: .little)
         return offset
     }
 

@@ -10,6 +10,12 @@ public struct NotificationBatch<Machine: StateMachine>: Sendable {
         public var reply: Machine.Reply
         /// Where in the log the command stands.
         public var index: LogIndex
+
+        @inlinable
+        init(reply: Machine.Reply, index: LogIndex) {
+            self.reply = reply
+            self.index = index
+        }
     }
 
     /// What became of one command.
@@ -33,6 +39,7 @@ public struct NotificationBatch<Machine: StateMachine>: Sendable {
     /// The queries.
     public var queries: [QueryNotification] = []
 
+    @inlinable
     init(_ raw: [RawNotification]) {
         commands.reserveCapacity(raw.count)
         for notification in raw {
@@ -46,6 +53,7 @@ public struct NotificationBatch<Machine: StateMachine>: Sendable {
 }
 
 extension NotificationBatch.CommandNotification {
+    @inlinable
     init(_ raw: RawNotification) {
         correlation = raw.correlation
         do throws(FlotillaError) {
@@ -60,6 +68,7 @@ extension NotificationBatch.CommandNotification {
 }
 
 extension NotificationBatch.QueryNotification {
+    @inlinable
     init(_ raw: RawNotification) {
         correlation = raw.correlation
         do throws(FlotillaError) {
@@ -81,17 +90,26 @@ public final class Pipeline<Machine: StateMachine>: Sendable {
     private let number: Int
     private let timeout: TimeAmount
 
+    @usableFromInline
     init(
-        _ cluster: ClusterClient<Machine>, timeout: Duration?,
-        onNotifications: @escaping @Sendable (NotificationBatch<Machine>) -> Void
+        _ client: FlotillaClient, _ cluster: ClusterName, timeout: Duration?,
+        deliver: @escaping @Sendable ([RawNotification]) -> Void
     ) {
-        client = cluster.client
+        self.client = client
         self.timeout = (timeout ?? client.configuration.timeout).timeAmount
         number = Int(truncatingIfNeeded: client.submissions.nextNumber())
         // Pipelines of one client spread over its connections; one pipeline stays on one, to keep its order.
         let lane = number % client.configuration.connectionsPerNode
-        route = client.submissions.route(RouteKey(cluster: cluster.name, lane: lane))
-        client.submissions.register(pipeline: number) { onNotifications(NotificationBatch($0)) }
+        route = client.submissions.route(RouteKey(cluster: cluster, lane: lane))
+        client.submissions.register(pipeline: number, deliver: deliver)
+    }
+
+    @inlinable
+    convenience init(
+        _ cluster: ClusterClient<Machine>, timeout: Duration?,
+        onNotifications: @escaping @Sendable (NotificationBatch<Machine>) -> Void
+    ) {
+        self.init(cluster.client, cluster.name, timeout: timeout) { onNotifications(NotificationBatch($0)) }
     }
 
     deinit {
@@ -103,6 +121,7 @@ public final class Pipeline<Machine: StateMachine>: Sendable {
     /// - Parameter correlation: the caller's own number, which the notification repeats.
     /// - Throws: `FlotillaError`: `busy` when as many commands are open as the client's bounds allow, `tooLarge`, or
     ///   `shuttingDown`. Nothing was submitted then.
+    @inlinable
     public func submit(_ command: Machine.Command, correlation: UInt64) throws(FlotillaError) {
         try submit(.command, correlation) { buffer in
             CommandBatch.append(correlation: 0, into: &buffer) { buffer in
@@ -133,6 +152,7 @@ public final class Pipeline<Machine: StateMachine>: Sendable {
     /// Submits a query; its notification stands among the `queries` of a batch. Queries are not ordered with commands.
     ///
     /// - Throws: as `submit(_:correlation:)`.
+    @inlinable
     public func submit(
         query: Machine.Query, consistency: QueryConsistency = .consistent, correlation: UInt64
     ) throws(FlotillaError) {
@@ -141,7 +161,8 @@ public final class Pipeline<Machine: StateMachine>: Sendable {
         }
     }
 
-    private func submit(
+    @usableFromInline
+    func submit(
         _ kind: OperationKind, _ correlation: UInt64, _ write: (inout ByteBuffer) -> Void
     ) throws(FlotillaError) {
         let admission = client.submissions.submit(
@@ -168,6 +189,7 @@ extension ClusterClient {
     /// - Parameters:
     ///   - timeout: bounds each operation from its submission on; `nil` for the client's own.
     ///   - onNotifications: must not block. It may submit to the pipeline again.
+    @inlinable
     public func pipeline(
         timeout: Duration? = nil, onNotifications: @escaping @Sendable (NotificationBatch<Machine>) -> Void
     ) -> Pipeline<Machine> {

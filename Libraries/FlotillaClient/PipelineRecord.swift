@@ -2,10 +2,19 @@ import FlotillaWire
 import NIOCore
 
 /// What became of one operation of a pipeline, in the machine's encoding.
+@usableFromInline
 struct RawNotification {
-    var correlation: UInt64
-    var isAnswer: Bool
-    var outcome: Result<(reply: ByteBuffer, index: LogIndex), FlotillaError>
+    @usableFromInline var correlation: UInt64
+    @usableFromInline var isAnswer: Bool
+    @usableFromInline var outcome: Result<(reply: ByteBuffer, index: LogIndex), FlotillaError>
+
+    init(
+        correlation: UInt64, isAnswer: Bool, outcome: Result<(reply: ByteBuffer, index: LogIndex), FlotillaError>
+    ) {
+        self.correlation = correlation
+        self.isAnswer = isAnswer
+        self.outcome = outcome
+    }
 }
 
 /// A pipeline as the event loop knows it: collects what a turn brings and hands it over in one piece.

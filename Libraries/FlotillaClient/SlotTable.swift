@@ -45,23 +45,51 @@ struct SlotTable {
     private var free: [Int] = []
     private(set) var openCount = 0
 
-    /// Takes a free slot.
-    mutating func take() -> Int {
-        openCount += 1
-        if let number = free.popLast() { return number }
-        slots.append(Slot())
-        return slots.count - 1
+    /// Takes free slots.
+    mutating func take(_ count: Int) -> [Int] {
+        openCount += count
+        let reused = min(count, free.count)
+        var numbers = Array(free.suffix(reused))
+        free.removeLast(reused)
+        while numbers.count < count {
+            numbers.append(slots.count)
+            slots.append(Slot())
+        }
+        return numbers
     }
 
-    /// Frees a slot; answers to it are late from now on.
-    mutating func release(_ number: Int) {
-        slots[number].state = .free
-        slots[number].generation &+= 1
-        slots[number].waiting = nil
-        slots[number].frame = nil
-        slots[number].refusal = nil
+    /// Fills taken slots with the items of a frame.
+    ///
+    /// - Parameter waiting: who waits for an item.
+    mutating func fill(
+        _ numbers: [Int], with items: [SubmittedItem], frame: OutFrame, route: Int, waiting: (Sink) -> Waiting?
+    ) {
+        for (number, item) in zip(numbers, items) {
+            slots[number].state = .queued
+            slots[number].kind = frame.kind
+            slots[number].route = route
+            slots[number].correlation = item.correlation
+            slots[number].deadline = item.deadline
+            slots[number].frame = frame
+            slots[number].offset = item.offset
+            slots[number].length = item.length
+            slots[number].waiting = waiting(item.sink)
+        }
+    }
+
+    /// Marks slots as written to a connection.
+    mutating func markSent(_ numbers: [Int], connection: Int) {
+        for number in numbers { slots[number].state = .sent(connection: connection) }
+    }
+
+    /// Frees a slot and returns what was in it; answers to it are late from now on.
+    mutating func remove(_ number: Int) -> Slot {
+        var slot = Slot()
+        slot.generation = slots[number].generation &+ 1
+        swap(&slot, &slots[number])
         openCount -= 1
         free.append(number)
+        return slot
     }
 
     /// The slot as it stands.
@@ -74,6 +102,9 @@ struct SlotTable {
     func wireCorrelation(_ number: Int) -> UInt64 {
         UInt64(slots[number].generation) << 32 | UInt64(UInt32(truncatingIfNeeded: number))
     }
+
+    /// What stands for the slots' present uses on the wire.
+    func wireCorrelations(_ numbers: [Int]) -> [UInt64] { numbers.map { wireCorrelation($0) } }
 
     /// The slot that an answer from a connection is for; `nil` when it waits for none.
     func find(_ correlation: UInt64, connection: Int) -> Int? {

@@ -8,7 +8,9 @@ import Testing
 @Suite("Finding the leader", .timeLimit(.minutes(1)))
 struct LeaderTests {
     /// A follower that names a leader, or lets questions wait while there is none.
-    static func follows(_ cluster: TestCluster, on node: TestNode, leader: @escaping @Sendable () -> TestNode?)
+    static func follows(
+        _ cluster: TestCluster, on node: TestNode, leader: @escaping @Sendable () -> TestNode?
+    )
         -> TestNode.Script
     {
         { received in
@@ -152,7 +154,9 @@ struct LeaderTests {
         await node.stop()
         var configuration = ClientConfiguration()
         configuration.timeout = .milliseconds(200)
-        let error = await code { _ = try await FlotillaClient.connect(to: [node.address], configuration: configuration) }
+        let error = await code {
+            _ = try await FlotillaClient.connect(to: [node.address], configuration: configuration)
+        }
         #expect(error == .unreachable)
     }
 
@@ -167,9 +171,10 @@ struct LeaderTests {
             #expect(leader?.description == "kv@n1")
             try await bench.adder.transferLeadership(to: bench.nodes[1].name)
             try await bench.adder.triggerElection(on: bench.nodes[1].name)
-            #expect(bench.nodes[1].received.contains { received in
-                received.isElection(of: bench.cluster.uid(bench.nodes[1]))
-            })
+            #expect(
+                bench.nodes[1].received.contains { received in
+                    received.isElection(of: bench.cluster.uid(bench.nodes[1]))
+                })
             let clusters = try await bench.client.clusters()
             #expect(clusters.map(\.name) == [bench.cluster.name])
             let overview = try await bench.client.overview(of: bench.nodes[0].name)

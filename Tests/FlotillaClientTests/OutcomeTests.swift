@@ -47,7 +47,11 @@ struct OutcomeTests {
             let leads = cluster.leads(Adder())
             return [
                 { received in
-                    guard !received.commands.isEmpty, refusals.change({ $0 -= 1; return $0 >= 0 }) else {
+                    guard !received.commands.isEmpty,
+                        refusals.change({
+                            $0 -= 1; return $0 >= 0
+                        })
+                    else {
                         return leads(received)
                     }
                     return [cluster.rejections(received.commands, refusal, from: cluster.nodes[0])]
@@ -61,7 +65,8 @@ struct OutcomeTests {
         }
     }
 
-    @Test("A refusal that will not pass is thrown at once", arguments: [FlotillaError.Code.halted, .malformed, .tooLarge])
+    @Test(
+        "A refusal that will not pass is thrown at once", arguments: [FlotillaError.Code.halted, .malformed, .tooLarge])
     func refused(_ refusal: FlotillaError.Code) async throws {
         try await Bench.with { cluster in
             let leads = cluster.leads(Adder())
@@ -100,7 +105,13 @@ struct OutcomeTests {
             let leads = cluster.leads(Adder())
             return [
                 { received in
-                    if case .queries = received, drops.change({ $0 -= 1; return $0 >= 0 }) { return [.close] }
+                    if case .queries = received,
+                        drops.change({
+                            $0 -= 1; return $0 >= 0
+                        })
+                    {
+                        return [.close]
+                    }
                     return leads(received)
                 }
             ]

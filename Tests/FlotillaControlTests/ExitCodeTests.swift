@@ -21,7 +21,8 @@ struct ExitCodeTests {
         #expect(!ran.errors.isEmpty)
     }
 
-    @Test("Help is no error and goes to standard output", arguments: [["--help"], ["bench", "--help"], ["help", "put"]])
+    @Test(
+        "Help is no error and goes to standard output", arguments: [["--help"], ["bench", "--help"], ["help", "put"]])
     func help(_ arguments: [String]) async {
         let ran = await flotilla(arguments)
         #expect(ran.exitCode == 0)
@@ -51,7 +52,7 @@ struct ExitCodeTests {
             }
         } _: { endpoint, node in
             for command in [["put", "a", "b"], ["leader"], ["leader", "--wait"], ["member", "list"]] {
-                let ran = await flotilla(command + ["--timeout", "0.2", "--endpoints", endpoint])
+                let ran = await flotilla(command + ["--timeout", "1", "--endpoints", endpoint])
                 #expect(ran.exitCode == 4)
                 #expect(ran.errors.contains("no_leader"))
             }

@@ -66,7 +66,11 @@ struct ImportTests {
         try await withNode { cluster in
             let leads = try cluster.leadsKeyValue()
             return { received in
-                let drop = !received.commands.isEmpty && drops.withLock { $0 -= 1; return $0 >= 0 }
+                let drop =
+                    !received.commands.isEmpty
+                    && drops.withLock {
+                        $0 -= 1; return $0 >= 0
+                    }
                 return drop ? [.close] : leads(received)
             }
         } _: { endpoint, _ in

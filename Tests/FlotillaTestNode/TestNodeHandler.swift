@@ -34,6 +34,8 @@ final class TestNodeHandler: ChannelInboundHandler {
                 return
             }
         }
+        // What was handed out shares the memory: what is left moves to memory of its own before more is added.
+        rest = ByteBuffer(bytes: rest.readableBytesView)
     }
 
     private func nextFrame() -> (FrameHeader, ByteBuffer)? {
