@@ -233,8 +233,10 @@ extension Kernel {
         let missing = start.members.filter { !start.started.contains($0.nodeID) }.map { member in
             "\(member.id): \(start.refusals[member.nodeID]?.message ?? "no answer")"
         }
-        let error = own ?? FlotillaError(
-            .clusterNotFormed, "no majority of \(start.request.name) started (\(missing.joined(separator: "; ")))")
+        let error =
+            own
+            ?? FlotillaError(
+                .clusterNotFormed, "no majority of \(start.request.name) started (\(missing.joined(separator: "; ")))")
         for ticket in start.tickets { respond(.error(error), to: ticket) }
     }
 }

@@ -18,8 +18,10 @@ extension Kernel {
 
     /// Takes up a node that said hello before the last restart.
     func adopt(_ known: KnownPeer) {
-        let peer = peersByID[known.nodeID] ?? Peer(
-            name: known.name, address: known.address, configuration: configuration, now: now)
+        let peer =
+            peersByID[known.nodeID]
+            ?? Peer(
+                name: known.name, address: known.address, configuration: configuration, now: now)
         if peersByID[known.nodeID] == nil { peers.append(peer) }
         peer.id = known.nodeID
         peer.address = known.address
@@ -142,7 +144,8 @@ extension Kernel {
         let shortest = configuration.redialDelay.lowerBound.wholeNanoseconds
         let longest = configuration.redialDelay.upperBound.wholeNanoseconds
         let ceiling = min(longest, shortest << UInt64(min(peer.dialFailures, 16)))
-        peer.nextDial = Instant(nanoseconds: now.nanoseconds + UInt64.random(in: shortest...max(shortest, ceiling), using: &random))
+        peer.nextDial = Instant(
+            nanoseconds: now.nanoseconds + UInt64.random(in: shortest...max(shortest, ceiling), using: &random))
     }
 
     /// Dials whoever should be connected and is not. The node with the lower identity dials at once; the other gives

@@ -6,7 +6,7 @@ import NIOCore
 import Testing
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// Some node processes with data directories of their own, all gone when the test ends.
@@ -36,7 +36,7 @@ final class LocalCluster {
         directory = URL(filePath: NSTemporaryDirectory()).appending(path: "flotilla-test-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
         // Small files: what is tested is not how fast a disk fills.
-        self.flags = ["--wal-max-size-bytes", "33554560", "--wal-prepared-files", "1"] + flags
+        self.flags = ["--command-max-bytes", "1048576", "--wal-max-size-bytes", "8388608"] + flags
         ports = try Self.freePorts(count)
         for number in 1...count { nodes.append(try process(number)) }
         for node in nodes { try await node.ready() }

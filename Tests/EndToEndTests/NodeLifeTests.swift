@@ -18,7 +18,7 @@ import Testing
     private func node(_ name: String, in directory: URL, flags: [String] = []) throws -> NodeProcess {
         try NodeProcess(
             name, port: 0, dataDirectory: directory.appending(path: "data"), directory: directory, peers: [],
-            flags: ["--wal-max-size-bytes", "33554560", "--wal-prepared-files", "1"] + flags)
+            flags: ["--command-max-bytes", "1048576", "--wal-max-size-bytes", "8388608"] + flags)
     }
 
     @Test func `SIGTERM and SIGINT end a node in good order`() async throws {
@@ -76,26 +76,26 @@ import Testing
             await client.shutdown()
             try await cluster["n1"].killed()
             let file = cluster.dataDirectory(1).appending(path: "wal/0000000000000001.wal")
-            let handle = try FileHandle(forUpdating: file)
-            // The tenth block: the body of some command, with acknowledged batches behind it.
-            let offset: UInt64 = 10 * 4_096 + 200
-            try handle.seek(toOffset: offset)
-            let byte = try #require(try handle.read(upToCount: 1)?.first)
-            try handle.seek(toOffset: offset)
-            try handle.write(contentsOf: Data([byte ^ 0x40]))
-            try handle.close()
+            // A byte of the twentieth command, with acknowledged batches behind it.
+            var bytes = try Data(contentsOf: file)
+            let place = try #require(bytes.range(of: Data("k20".utf8))).lowerBound
+            bytes[place] ^= 0x40
+            try bytes.write(to: file)
             await #expect(throws: EndToEndError.self) { try await cluster.restart("n1") }
             let printed = cluster["n1"].printed
             #expect(try await cluster["n1"].ended() == 1)
             #expect(printed.contains("0000000000000001.wal"))
-            #expect(printed.contains("\(10 * 4_096)") || printed.contains("offset"))
+            let offset = printed.split(separator: "at offset ").dropFirst().first?.prefix { $0.isNumber }
+            let entry = try #require(offset.flatMap { Int($0) })
+            #expect((entry..<entry + 64).contains(place), "the entry is named whose body is damaged: \(printed)")
         }
     }
 
     @Test(arguments: [
         (["--wal-max-size-bytes", "0"], "wal-max-size-bytes"), (["--wal-sync-method", "none"], "wal-sync-method"),
         (["--peer", "n2"], "peers"), (["--log-level", "loud"], "log-level"),
-        (["--command-max-bytes", "99999999"], "command-max-bytes"), (["--wal-max-size-bytes", "4096"], "wal-max-size-bytes"),
+        (["--command-max-bytes", "99999999"], "command-max-bytes"),
+        (["--wal-max-size-bytes", "4096"], "wal-max-size-bytes"),
     ])
     func `a setting that makes no sense is refused by name`(flags: [String], key: String) async throws {
         try await withDirectory { directory in
@@ -111,7 +111,7 @@ import Testing
     @Test func `settings come from flags, then the environment, then a file`() async throws {
         try await withDirectory { directory in
             let file = directory.appending(path: "node.yaml")
-            try "log-level: error\nwal-prepared-files: 1\nwal-max-size-bytes: 33554560\n".write(
+            try "log-level: error\ncommand-max-bytes: 1048576\nwal-max-size-bytes: 8388608\n".write(
                 to: file, atomically: true, encoding: .utf8)
             let node = try NodeProcess(
                 "n1", port: 0, dataDirectory: directory.appending(path: "data"), directory: directory, peers: [],

@@ -4,7 +4,7 @@ import Synchronization
 import Testing
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// Where the binaries are that the tests run: what `FLOTILLA_BIN` names, or beside the tests themselves.
@@ -30,7 +30,9 @@ func eventually<Value>(
     let deadline = ContinuousClock.now + .seconds(seconds)
     var last: (any Error)?
     while ContinuousClock.now < deadline {
-        do { if let value = try await look() { return value } } catch { last = error }
+        do { if let value = try await look() { return value } } catch let error as EndToEndError {
+            throw error
+        } catch { last = error }
         // Between two looks only; what is waited for is the condition.
         try await Task.sleep(for: .milliseconds(10))
     }

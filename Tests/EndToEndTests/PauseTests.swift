@@ -27,7 +27,9 @@ import Testing
                 try await put("\(round) before", through: loyalStore)
 
                 cluster[old].signal(SIGSTOP)
-                let others = cluster.nodes.filter { $0.name != old }.map { NodeAddress(host: "127.0.0.1", port: $0.port) }
+                let others = cluster.nodes.filter { $0.name != old }.map {
+                    NodeAddress(host: "127.0.0.1", port: $0.port)
+                }
                 let fresh = try await FlotillaClient.connect(to: others)
                 let freshStore = fresh.cluster(try ClusterName("kv"), of: KeyValue.self)
                 _ = try await eventually("another leader") { () -> Bool? in

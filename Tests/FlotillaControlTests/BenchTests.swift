@@ -45,7 +45,7 @@ struct BenchTests {
             #expect(ran.exitCode == 1)
             #expect(ran.errors.contains("needs 'counter'"))
         }
-        try await withNode(machine: "counter", cluster: "tally", { try $0.leadsCounter() }) { endpoint, _ in
+        try await withNode(machine: "counter", cluster: "tally", { $0.leadsCounter() }) { endpoint, _ in
             let ran = await flotilla(
                 "bench", "--mix", "command", "--seconds", "0.2", "--warm-up", "0", "--cluster", "tally", "--endpoints",
                 endpoint)
@@ -57,7 +57,7 @@ struct BenchTests {
     @Test("Rejections for want of room are counted, and the operations still end well")
     func throttled() async throws {
         try await withNode { cluster in
-            let leads = try cluster.leadsKeyValue()
+            let leads = cluster.leadsKeyValue()
             return { received in
                 guard received.commands.count > 4 else { return leads(received) }
                 let first = Received.commands(

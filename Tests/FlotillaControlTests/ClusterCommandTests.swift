@@ -81,7 +81,7 @@ struct ClusterCommandTests {
 
     @Test("A counter counts, below zero too")
     func counter() async throws {
-        try await withNode(machine: "counter", cluster: "tally", { try $0.leadsCounter() }) { endpoint, _ in
+        try await withNode(machine: "counter", cluster: "tally", { $0.leadsCounter() }) { endpoint, _ in
             let options = ["--cluster", "tally", "--endpoints", endpoint]
             #expect(await flotilla(["counter", "add", "5"] + options).output == "5\n")
             #expect(await flotilla(["counter", "add", "-7"] + options).output == "-2\n")

@@ -33,7 +33,7 @@ struct ExitCodeTests {
     @Test("An outcome that is unknown is 3")
     func unknown() async throws {
         try await withNode { cluster in
-            let leads = try cluster.leadsKeyValue()
+            let leads = cluster.leadsKeyValue()
             return { $0.commands.isEmpty ? leads($0) : [.close] }
         } _: { endpoint, node in
             let ran = await flotilla("put", "a", "b", "--endpoints", endpoint)

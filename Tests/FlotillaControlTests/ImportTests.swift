@@ -64,7 +64,7 @@ struct ImportTests {
     func repeats() async throws {
         let drops = Mutex(1)
         try await withNode { cluster in
-            let leads = try cluster.leadsKeyValue()
+            let leads = cluster.leadsKeyValue()
             return { received in
                 let drop =
                     !received.commands.isEmpty

@@ -91,7 +91,7 @@ struct KeyValueCommandTests {
 
     @Test("A cluster with another machine is refused by name")
     func wrongMachine() async throws {
-        try await withNode(machine: "counter", { try $0.leadsCounter() }) { endpoint, node in
+        try await withNode(machine: "counter", { $0.leadsCounter() }) { endpoint, node in
             let ran = await flotilla("put", "a", "b", "--endpoints", endpoint)
             #expect(ran.exitCode == 1)
             #expect(ran.errors.contains("runs the machine 'counter'"))

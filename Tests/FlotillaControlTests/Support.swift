@@ -42,7 +42,7 @@ final class Gathered: Sendable {
 /// Runs something against one node that leads a cluster.
 func withNode(
     machine: String = "kv", cluster name: String = "kv",
-    _ script: (TestCluster) throws -> TestNode.Script = { try $0.leadsKeyValue() },
+    _ script: (TestCluster) throws -> TestNode.Script = { $0.leadsKeyValue() },
     _ body: (_ endpoint: String, TestNode) async throws -> Void
 ) async throws {
     let node = try await TestNode.start("n1")
@@ -56,11 +56,11 @@ func withNode(
 }
 
 extension TestCluster {
-    func leadsKeyValue() throws -> TestNode.Script {
-        leads(try KeyValue(configuration: MachineConfiguration(cluster: name)))
+    func leadsKeyValue() -> TestNode.Script {
+        leads(KeyValue())
     }
 
-    func leadsCounter() throws -> TestNode.Script {
-        leads(try Counter(configuration: MachineConfiguration(cluster: name)))
+    func leadsCounter() -> TestNode.Script {
+        leads(Counter())
     }
 }
