@@ -75,7 +75,7 @@ extension ClientCore {
         let refusal = FlotillaError(.busy, "there was no room among the open commands before the deadline")
         for waiter in submissions.removeWaiters(where: condition) {
             switch waiter.sink {
-            case .caller(let continuation): continuation.resume(returning: .failure(error ?? refusal))
+            case .caller(let caller): caller.resume(.failure(error ?? refusal))
             case .pipeline(let number):
                 let notification = RawNotification(
                     correlation: waiter.correlation, isAnswer: waiter.kind.isQuery,

@@ -45,9 +45,9 @@ extension ClientCore: NodeConnectionDelegate {
                 cluster.refusalBackOff.reset()
             }
             counters.answered += 1
-            finish(
-                number,
-                .success(RawResult(reply: reply, index: index, term: term, server: server, leader: known?.leader)))
+            finish(number, answeredWith: reply, at: index) {
+                RawResult(reply: reply, index: index, term: term, server: server, leader: known?.leader)
+            }
         }
     }
 

@@ -97,7 +97,7 @@ final class ClientCore {
         let pipelines = pipelines
         table.fill(numbers, with: submitted.items, frame: frame, route: submitted.route) { sink in
             switch sink {
-            case .caller(let continuation): return .caller(continuation)
+            case .caller(let caller): return .caller(caller)
             case .pipeline(let number):
                 // Items of one pipeline come in runs: the dictionary is asked once for each.
                 if last?.number != number { last = (number, pipelines[number]) }
@@ -126,10 +126,21 @@ final class ClientCore {
         freedBytes += slot.length
         if case .queued = slot.state { slot.frame?.abandoned += 1 }
         switch slot.waiting {
-        case .caller(let continuation): continuation.resume(returning: outcome)
+        case .caller(let caller): caller.resume(outcome)
         case .pipeline(let record): notify(record, slot, outcome)
         case nil: break
         }
+    }
+
+    /// Ends an operation that was answered.
+    func finish(_ number: Int, answeredWith reply: ByteBuffer, at index: LogIndex, _ whole: () -> RawResult) {
+        guard let freed = table.removeAnswered(number) else { return finish(number, .success(whole())) }
+        freedCount += 1
+        freedBytes += freed.length
+        collect(
+            RawNotification(
+                correlation: freed.correlation, isAnswer: freed.isQuery, outcome: .success((reply, index))),
+            for: freed.record)
     }
 
     private func notify(_ record: PipelineRecord, _ slot: Slot, _ outcome: Result<RawResult, any Error>) {

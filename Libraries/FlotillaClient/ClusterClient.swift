@@ -72,7 +72,7 @@ public struct ClusterClient<Machine: StateMachine>: Sendable {
             await withCheckedContinuation { continuation in
                 submit(
                     SubmissionQueue.Waiter(
-                        route: route, kind: kind, item: item, sink: .caller(continuation), correlation: ticket,
+                        route: route, kind: kind, item: item, sink: .caller(Caller(continuation)), correlation: ticket,
                         deadline: deadline),
                     continuation)
                 // The handler below may have run before the operation was there to be found.

@@ -46,10 +46,25 @@ struct RawResult: Sendable {
     var leader: ServerID?
 }
 
+/// A task that called `process` or `query`.
+///
+/// A class, although it holds one value: the layout of a continuation is known only at run time, and whatever holds
+/// one would have to be copied by calls into the runtime, operation by operation.
+final class Caller: Sendable {
+    private let continuation: CheckedContinuation<Result<RawResult, any Error>, Never>
+
+    init(_ continuation: CheckedContinuation<Result<RawResult, any Error>, Never>) {
+        self.continuation = continuation
+    }
+
+    /// Lets the task go on; must be called once.
+    func resume(_ outcome: Result<RawResult, any Error>) { continuation.resume(returning: outcome) }
+}
+
 /// Who waits for an operation.
 enum Sink: Sendable {
     /// A task that called `process` or `query`, with a number by which it may cancel.
-    case caller(CheckedContinuation<Result<RawResult, any Error>, Never>)
+    case caller(Caller)
     /// A pipeline, by its number.
     case pipeline(Int)
 }

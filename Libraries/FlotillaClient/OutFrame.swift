@@ -20,8 +20,14 @@ final class OutFrame {
     /// A frame as its callers submitted it, whose items get these slots.
     init(kind: OperationKind, buffer: consuming ByteBuffer, items: [SubmittedItem], slots: [Int], wire: [UInt64]) {
         self.kind = kind
-        for (item, correlation) in zip(items, wire) {
-            buffer.setInteger(correlation, at: item.offset + kind.correlationOffset, endianness: .little)
+        // One access for all items: the buffer starts at its first byte, so offsets are positions in it.
+        buffer.withUnsafeMutableReadableBytes { bytes in
+            guard let base = bytes.baseAddress else { return }
+            for (item, correlation) in zip(items, wire) {
+                let place = item.offset + kind.correlationOffset
+                precondition(place + 8 <= bytes.count, "an item reaches beyond its frame")
+                (base + place).storeBytes(of: correlation.littleEndian, as: UInt64.self)
+            }
         }
         self.buffer = buffer
         self.slots = slots

@@ -135,18 +135,36 @@ public final class Pipeline<Machine: StateMachine>: Sendable {
     ///
     /// - Returns: how many were accepted; the rest may be submitted again once notifications have come.
     /// - Throws: `FlotillaError` with `tooLarge` or `shuttingDown` when the first command was refused for that.
+    @inlinable
     public func submit(
-        contentsOf commands: some Collection<(command: Machine.Command, correlation: UInt64)>
+        contentsOf commands: some RandomAccessCollection<(command: Machine.Command, correlation: UInt64)>
     ) throws(FlotillaError) -> Int {
-        var accepted = 0
-        for (command, correlation) in commands {
-            do throws(FlotillaError) { try submit(command, correlation: correlation) } catch {
-                if error.code != .busy, accepted == 0 { throw error }
-                return accepted
+        var position = commands.startIndex
+        return try submit(count: commands.count, .command) { _, buffer in
+            let (command, correlation) = commands[position]
+            commands.formIndex(after: &position)
+            CommandBatch.append(correlation: 0, into: &buffer) { buffer in
+                // The short prefix of a command that the leader answers.
+                buffer.writeLittle(UInt32(ReplyMode.leader.rawValue))
+                command.encode(into: &buffer)
             }
-            accepted += 1
+            return correlation
         }
-        return accepted
+    }
+
+    /// Submits queries in order, as many as the client's bounds allow; otherwise as `submit(contentsOf:)`.
+    @inlinable
+    public func submit(
+        contentsOf queries: some RandomAccessCollection<(query: Machine.Query, correlation: UInt64)>,
+        consistency: QueryConsistency = .consistent
+    ) throws(FlotillaError) -> Int {
+        var position = queries.startIndex
+        return try submit(count: queries.count, OperationKind(consistency)) { _, buffer in
+            let (query, correlation) = queries[position]
+            queries.formIndex(after: &position)
+            QueryBatch.append(correlation: 0, into: &buffer) { query.encode(into: &$0) }
+            return correlation
+        }
     }
 
     /// Submits a query; its notification stands among the `queries` of a batch. Queries are not ordered with commands.
@@ -170,6 +188,17 @@ public final class Pipeline<Machine: StateMachine>: Sendable {
             write)
         guard case .accepted(let wake) = admission else { throw admission.refusal }
         if wake { client.wake() }
+    }
+
+    @usableFromInline
+    func submit(
+        count: Int, _ kind: OperationKind, _ write: (Int, inout ByteBuffer) -> UInt64
+    ) throws(FlotillaError) -> Int {
+        let (accepted, wake, refusal) = client.submissions.submit(
+            count: count, route: route, kind: kind, sink: .pipeline(number), deadline: .now() + timeout, write)
+        if wake { client.wake() }
+        if let refusal, accepted == 0, refusal.refusal.code != .busy { throw refusal.refusal }
+        return accepted
     }
 
     /// Submits a command that waits in order while there is no room.

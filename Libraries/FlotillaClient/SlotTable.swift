@@ -3,7 +3,7 @@ import NIOCore
 
 /// Who waits for an operation, as the event loop sees it.
 enum Waiting {
-    case caller(CheckedContinuation<Result<RawResult, any Error>, Never>)
+    case caller(Caller)
     case pipeline(PipelineRecord)
 }
 
@@ -64,16 +64,18 @@ struct SlotTable {
     mutating func fill(
         _ numbers: [Int], with items: [SubmittedItem], frame: OutFrame, route: Int, waiting: (Sink) -> Waiting?
     ) {
-        for (number, item) in zip(numbers, items) {
-            slots[number].state = .queued
-            slots[number].kind = frame.kind
-            slots[number].route = route
-            slots[number].correlation = item.correlation
-            slots[number].deadline = item.deadline
-            slots[number].frame = frame
-            slots[number].offset = item.offset
-            slots[number].length = item.length
-            slots[number].waiting = waiting(item.sink)
+        slots.withUnsafeMutableBufferPointer { slots in
+            for (number, item) in zip(numbers, items) {
+                slots[number].state = .queued
+                slots[number].kind = frame.kind
+                slots[number].route = route
+                slots[number].correlation = item.correlation
+                slots[number].deadline = item.deadline
+                slots[number].frame = frame
+                slots[number].offset = item.offset
+                slots[number].length = item.length
+                slots[number].waiting = waiting(item.sink)
+            }
         }
     }
 
@@ -90,6 +92,29 @@ struct SlotTable {
         openCount -= 1
         free.append(number)
         return slot
+    }
+
+    /// Frees the slot of a pipeline's operation that was answered, without moving the rest of it about.
+    ///
+    /// - Returns: `nil` when no pipeline waits for it; nothing is changed then.
+    mutating func removeAnswered(
+        _ number: Int
+    ) -> (record: PipelineRecord, correlation: UInt64, isQuery: Bool, length: Int)? {
+        let freed = slots.withUnsafeMutableBufferPointer { slots in
+            guard case .pipeline(let record) = slots[number].waiting, slots[number].isSent else {
+                return nil as (PipelineRecord, UInt64, Bool, Int)?
+            }
+            slots[number].state = .free
+            slots[number].generation &+= 1
+            slots[number].waiting = nil
+            slots[number].frame = nil
+            slots[number].refusal = nil
+            return (record, slots[number].correlation, slots[number].kind.isQuery, slots[number].length)
+        }
+        guard let freed else { return nil }
+        openCount -= 1
+        free.append(number)
+        return freed
     }
 
     /// The slot as it stands.

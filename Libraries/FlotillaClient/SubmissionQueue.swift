@@ -108,6 +108,32 @@ final class SubmissionQueue: Sendable {
         }
     }
 
+    /// Submits operations in order until one finds no room: one lock and one look-up for all of them.
+    ///
+    /// - Parameter write: encodes the item at a position and returns its correlation.
+    /// - Returns: how many were accepted, and what became of the first that was not.
+    func submit(
+        count: Int, route: Int, kind: OperationKind, sink: Sink, deadline: NIODeadline,
+        _ write: (Int, inout ByteBuffer) -> UInt64
+    ) -> (accepted: Int, wake: Bool, refusal: Admission?) {
+        state.withLock { state in
+            guard !state.isShutDown else { return (0, false, .shutDown) }
+            guard state.waiters.isEmpty else { return (0, false, .full) }
+            var accepted = 0
+            var refusal: Admission?
+            while accepted < count, refusal == nil {
+                guard state.openCount < state.countLimit else {
+                    refusal = .full
+                    break
+                }
+                let position = state.buildingPosition(route: route, kind: kind)
+                refusal = state.fill(
+                    position, sink: sink, kind: kind, deadline: deadline, from: &accepted, to: count, write)
+            }
+            return (accepted, accepted > 0 && state.wakeNeeded(), refusal)
+        }
+    }
+
     /// Submits an operation that is encoded as an item; it waits in order while there is no room.
     func submitOrWait(_ waiter: Waiter) -> Admission {
         state.withLock { state in
@@ -201,6 +227,33 @@ extension SubmissionQueue.State {
         if building[position].buffer.writerIndex >= SubmissionQueue.frameByteTarget {
             closed.append(building.remove(at: position))
         }
+    }
+
+    /// Writes items into one frame until it is full, one is refused or all are written.
+    fileprivate mutating func fill(
+        _ position: Int, sink: Sink, kind: OperationKind, deadline: NIODeadline, from next: inout Int, to end: Int,
+        _ write: (Int, inout ByteBuffer) -> UInt64
+    ) -> SubmissionQueue.Admission? {
+        while next < end, openCount < countLimit {
+            let offset = building[position].buffer.writerIndex
+            let correlation = write(next, &building[position].buffer)
+            let length = building[position].buffer.writerIndex - offset
+            if let refusal = refusal(length, kind) {
+                building[position].buffer.moveWriterIndex(to: offset)
+                return refusal
+            }
+            openCount += 1
+            openBytes += length
+            building[position].items.append(
+                SubmittedItem(
+                    sink: sink, correlation: correlation, deadline: deadline, offset: offset, length: length))
+            next += 1
+            if building[position].buffer.writerIndex >= SubmissionQueue.frameByteTarget {
+                closed.append(building.remove(at: position))
+                return nil
+            }
+        }
+        return nil
     }
 
     fileprivate mutating func admit(_ waiter: SubmissionQueue.Waiter) {

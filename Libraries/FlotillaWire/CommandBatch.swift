@@ -31,16 +31,17 @@ public enum CommandBatch {
     public static func append(
         correlation: UInt64, into buffer: inout ByteBuffer, _ write: (inout ByteBuffer) -> Void
     ) -> Int {
-        let start = buffer.writerIndex
-        buffer.writeLittle(UInt64(0))
-        buffer.writeLittle(correlation)
+        let start = buffer.readableBytes
+        buffer.writeMultipleIntegers(UInt64(0), correlation, endianness: .little)
         write(&buffer)
-        let length = buffer.writerIndex - start - itemByteCount
-        let checksum = buffer.withUnsafeReadableBytes { bytes in
-            Checksum.crc32c(UnsafeRawBufferPointer(rebasing: bytes.suffix(length)))
+        let length = buffer.readableBytes - start - itemByteCount
+        buffer.withUnsafeMutableReadableBytes { bytes in
+            guard let base = bytes.baseAddress else { return }
+            let checksum = Checksum.crc32c(base + start + itemByteCount, count: length)
+            let length = UInt32(truncatingIfNeeded: length)
+            (base + start).storeBytes(of: length.littleEndian, as: UInt32.self)
+            (base + start).storeBytes(of: checksum.littleEndian, toByteOffset: 4, as: UInt32.self)
         }
-        buffer.setInteger(UInt32(truncatingIfNeeded: length), at: start, endianness: .little)
-        buffer.setInteger(checksum, at: start + 4, endianness: .little)
         return length
     }
 
@@ -80,11 +81,23 @@ public enum ResultBatch {
         let term = try reader.term()
         let count: UInt32 = try reader.integer()
         _ = try reader.integer(as: UInt32.self)
+        var rest = reader.rest
         for _ in 0..<count {
-            let correlation: UInt64 = try reader.integer()
-            let index = try reader.index()
+            guard
+                let (correlation, index, length) = rest.readMultipleIntegers(
+                    endianness: .little, as: (UInt64, UInt64, UInt32).self)
+            else { throw WireError(.truncated, "\(count) results announced, fewer follow") }
             // An answer may be a little longer than the longest command, since it repeats key and value.
-            item(correlation, index, try reader.block(limit: Limits.frameBytes))
+            guard length <= Limits.frameBytes else {
+                throw WireError(.limit, "a result of \(length) bytes, the limit is \(Limits.frameBytes)")
+            }
+            guard let reply = rest.readSlice(length: Int(length)) else {
+                throw WireError(.truncated, "a result of \(length) bytes is longer than its frame")
+            }
+            guard index <= Limits.position else {
+                throw WireError(.limit, "index \(index), the limit is \(Limits.position)")
+            }
+            item(correlation, LogIndex(index), reply)
         }
         return (server, term)
     }

@@ -79,18 +79,37 @@ public struct FlotillaError: Error, Equatable, CustomStringConvertible {
         }
     }
 
+    /// The parts stand behind one reference: a `Result` with this error is then hardly larger than its success, which
+    /// counts where results come by the million.
+    private final class Parts: Sendable {
+        let code: Code
+        let message: String
+        let leader: ServerID?
+
+        init(code: Code, message: String, leader: ServerID?) {
+            self.code = code
+            self.message = message
+            self.leader = leader
+        }
+    }
+
+    private let parts: Parts
+
     /// What went wrong, as a class.
-    public var code: Code
+    public var code: Code { parts.code }
     /// What went wrong and where, for people.
-    public var message: String
+    public var message: String { parts.message }
     /// Who leads, as far as the refuser knows.
-    public var leader: ServerID?
+    public var leader: ServerID? { parts.leader }
 
     /// An error of these parts.
     public init(_ code: Code, _ message: String, leader: ServerID? = nil) {
-        self.code = code
-        self.message = message
-        self.leader = leader
+        parts = Parts(code: code, message: message, leader: leader)
+    }
+
+    /// Whether code, message and leader are the same.
+    public static func == (left: FlotillaError, right: FlotillaError) -> Bool {
+        left.code == right.code && left.message == right.message && left.leader == right.leader
     }
 
     /// Code and message.

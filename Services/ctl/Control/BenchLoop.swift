@@ -19,8 +19,8 @@ final class BenchLoop<Work: BenchWork>: BenchLane {
         /// When each operation was submitted, by its correlation.
         var starts: [NIODeadline] = []
         var open = 0
-        /// Correlations that could not be submitted for want of room.
-        var stalled: [UInt64] = []
+        /// Correlations whose next operation is to be submitted.
+        var ready: [UInt64] = []
         var tally = BenchTally()
         var pipeline: Pipeline<Work.Machine>?
         var done: CheckedContinuation<Void, Never>?
@@ -35,7 +35,7 @@ final class BenchLoop<Work: BenchWork>: BenchLane {
     }
 
     func run(_ inFlight: Int, _ window: Range<NIODeadline>) async -> BenchTally {
-        let pipeline = cluster.pipeline { [self] batch in receive(batch) }
+        let pipeline = state.withLock { $0.work }.open(cluster) { [self] batch in receive(batch) }
         await withCheckedContinuation { (done: CheckedContinuation<Void, Never>) in
             // On the event loop like everything later, so that the first operations share a frame.
             cluster.client.eventLoop.execute { [self] in
@@ -44,8 +44,8 @@ final class BenchLoop<Work: BenchWork>: BenchLane {
                     state.pipeline = pipeline
                     state.done = done
                     state.starts = Array(repeating: .distantFuture, count: inFlight)
-                    let now = NIODeadline.now()
-                    for correlation in 0..<UInt64(inFlight) { state.submit(correlation, now) }
+                    state.ready = Array(0..<UInt64(inFlight))
+                    state.submitReady(.now())
                 }
             }
         }
@@ -58,23 +58,9 @@ final class BenchLoop<Work: BenchWork>: BenchLane {
     private func receive(_ batch: NotificationBatch<Work.Machine>) {
         let now = NIODeadline.now()
         let done = state.withLock { state in
-            for notification in batch.commands {
-                switch notification.result {
-                case .success(let applied):
-                    state.complete(notification.correlation, now, state.work.refusal(applied.reply))
-                case .failure(let error): state.complete(notification.correlation, now, error)
-                }
-            }
-            for notification in batch.queries {
-                switch notification.result {
-                case .success(let answer):
-                    state.complete(notification.correlation, now, state.work.refusal(answer))
-                case .failure(let error): state.complete(notification.correlation, now, error)
-                }
-            }
-            let stalled = state.stalled
-            state.stalled = []
-            if now < state.window.upperBound { for correlation in stalled { state.submit(correlation, now) } }
+            let work = state.work
+            work.review(batch) { correlation, error in state.complete(correlation, now, error) }
+            state.submitReady(now)
             guard state.open == 0 else { return nil as CheckedContinuation<Void, Never>? }
             defer { state.done = nil }
             return state.done
@@ -84,19 +70,21 @@ final class BenchLoop<Work: BenchWork>: BenchLane {
 }
 
 extension BenchLoop.State {
-    fileprivate mutating func submit(_ correlation: UInt64, _ now: NIODeadline) {
-        guard let pipeline else { return }
-        starts[Int(correlation)] = now
+    /// Submits the next operation for each that has ended, as far as there is room.
+    fileprivate mutating func submitReady(_ now: NIODeadline) {
+        guard let pipeline, !ready.isEmpty, now < window.upperBound else { return }
         do throws(FlotillaError) {
-            try work.submitNext(to: pipeline, correlation: correlation)
-            open += 1
+            let accepted = try work.submit(ready, to: pipeline)
+            for correlation in ready.prefix(accepted) { starts[Int(correlation)] = now }
+            open += accepted
+            ready.removeFirst(accepted)
         } catch {
-            if error.code == .busy { stalled.append(correlation) } else { note(error, now) }
+            note(error, now)
+            ready.removeAll()
         }
     }
 
-    /// Counts an operation that has ended within the window and submits the next. Its latency counts if it began in the
-    /// window too.
+    /// Counts an operation that has ended within the window. Its latency counts if it began in the window too.
     fileprivate mutating func complete(_ correlation: UInt64, _ now: NIODeadline, _ error: FlotillaError?) {
         open -= 1
         let start = starts[Int(correlation)]
@@ -106,7 +94,7 @@ extension BenchLoop.State {
             tally.completed += 1
             if window.contains(start) { tally.latencies.record(UInt64((now - start).nanoseconds / 1_000)) }
         }
-        if now < window.upperBound { submit(correlation, now) }
+        ready.append(correlation)
     }
 
     private mutating func note(_ error: FlotillaError, _ now: NIODeadline) {

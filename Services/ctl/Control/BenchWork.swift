@@ -19,15 +19,51 @@ struct BenchPlan: Sendable {
     }
 }
 
-/// Submits the operations of a benchmark one after the other.
+/// What a benchmark does: submits operations, and says what became of them.
+///
+/// The last two requirements have one implementation for all. They are requirements so that the compiler makes them
+/// anew for each kind of work, with its types filled in: they are what runs for every single operation.
 protocol BenchWork: Sendable {
     associatedtype Machine: StateMachine
-    /// Submits the next operation.
-    mutating func submitNext(to pipeline: Pipeline<Machine>, correlation: UInt64) throws(FlotillaError)
+    /// Submits an operation for each correlation, in order.
+    ///
+    /// - Returns: how many were accepted.
+    mutating func submit(_ correlations: [UInt64], to pipeline: Pipeline<Machine>) throws(FlotillaError) -> Int
     /// Why a command's reply is no success; `nil` when it is one.
     func refusal(_ reply: Machine.Reply) -> FlotillaError?
     /// Why an answer is no success; `nil` when it is one.
     func refusal(_ answer: Machine.Answer) -> FlotillaError?
+
+    /// Opens a pipeline.
+    func open(
+        _ cluster: ClusterClient<Machine>, _ handler: @escaping @Sendable (NotificationBatch<Machine>) -> Void
+    ) -> Pipeline<Machine>
+    /// Goes through what has ended.
+    func review(_ batch: NotificationBatch<Machine>, _ ended: (_ correlation: UInt64, _ error: FlotillaError?) -> Void)
+}
+
+extension BenchWork {
+    func open(
+        _ cluster: ClusterClient<Machine>, _ handler: @escaping @Sendable (NotificationBatch<Machine>) -> Void
+    ) -> Pipeline<Machine> {
+        cluster.pipeline(onNotifications: handler)
+    }
+
+    func review(_ batch: NotificationBatch<Machine>, _ ended: (_ correlation: UInt64, _ error: FlotillaError?) -> Void)
+    {
+        for notification in batch.commands {
+            switch notification.result {
+            case .success(let applied): ended(notification.correlation, refusal(applied.reply))
+            case .failure(let error): ended(notification.correlation, error)
+            }
+        }
+        for notification in batch.queries {
+            switch notification.result {
+            case .success(let answer): ended(notification.correlation, refusal(answer))
+            case .failure(let error): ended(notification.correlation, error)
+            }
+        }
+    }
 }
 
 /// Puts and gets.
@@ -35,7 +71,6 @@ struct KeyValueWork: BenchWork {
     private let plan: BenchPlan
     private let keys: [KeyValue.Key]
     private var next: Int
-    private var number = 0
 
     /// Clients start at different keys.
     init(_ plan: BenchPlan, keys: [KeyValue.Key], client: Int) {
@@ -44,15 +79,24 @@ struct KeyValueWork: BenchWork {
         next = keys.count / plan.clients * client
     }
 
-    mutating func submitNext(to pipeline: Pipeline<KeyValue>, correlation: UInt64) throws(FlotillaError) {
-        next = next + 1 < keys.count ? next + 1 : 0
-        number &+= 1
-        let isGet = plan.mix == .get || (plan.mix == .mixed && number % 2 == 0)
-        if isGet {
-            try pipeline.submit(query: .get(keys[next]), correlation: correlation)
-        } else {
-            try pipeline.submit(.put(keys[next], plan.value, ifIndex: nil), correlation: correlation)
+    mutating func submit(
+        _ correlations: [UInt64], to pipeline: Pipeline<KeyValue>
+    ) throws(FlotillaError) -> Int {
+        let first = next
+        next = (next + correlations.count) % keys.count
+        let count = keys.count
+        // Every other one reads when the mix is mixed; they go by different ways, so they are submitted apart.
+        let reads = plan.mix == .get ? correlations.count : plan.mix == .mixed ? correlations.count / 2 : 0
+        let queries = correlations[..<reads].lazy.enumerated().map { [keys] offset, correlation in
+            (query: KeyValue.Query.get(keys[(first + offset) % count]), correlation: correlation)
         }
+        let accepted = reads > 0 ? try pipeline.submit(contentsOf: queries, consistency: .consistent) : 0
+        guard accepted == reads, reads < correlations.count else { return accepted }
+        let commands = correlations[reads...].lazy.enumerated().map { [keys, plan] offset, correlation in
+            let key = keys[(first + reads + offset) % count]
+            return (command: KeyValue.Command.put(key, plan.value, ifIndex: nil), correlation: correlation)
+        }
+        return accepted + (try pipeline.submit(contentsOf: commands))
     }
 
     func refusal(_ reply: KeyValue.Reply) -> FlotillaError? {
@@ -72,8 +116,9 @@ struct CounterWork: BenchWork {
 
     init(_ plan: BenchPlan, client: Int) { command = Counter.Command(amount: 1, annotation: plan.value) }
 
-    mutating func submitNext(to pipeline: Pipeline<Counter>, correlation: UInt64) throws(FlotillaError) {
-        try pipeline.submit(command, correlation: correlation)
+    mutating func submit(_ correlations: [UInt64], to pipeline: Pipeline<Counter>) throws(FlotillaError) -> Int {
+        try pipeline.submit(
+            contentsOf: correlations.lazy.map { [command] in (command: command, correlation: $0) })
     }
 
     // Replies and answers of the counter have one type; every one of them is a success.
