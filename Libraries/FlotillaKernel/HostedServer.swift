@@ -101,6 +101,8 @@ struct WaitingReads {
     struct Ticket {
         var link: LinkID
         var body: ByteBuffer
+        /// When it is given up, so that nothing waits for ever where no answer comes.
+        var deadline: Instant
     }
 
     /// By the token that the consensus knows them by.
@@ -129,6 +131,15 @@ struct WaitingReads {
         let count = ready.prefix { $0.index <= applied }.count
         let tickets = ready.prefix(count).map(\.ticket)
         ready.removeFirst(count)
+        return tickets
+    }
+
+    /// Takes all whose time is over, in the order in which they came.
+    mutating func takeLate(_ now: Instant) -> [Ticket] {
+        let late = asked.filter { $0.value.deadline <= now }.keys.sorted()
+        let tickets =
+            late.compactMap { asked.removeValue(forKey: $0) } + ready.map(\.ticket).filter { $0.deadline <= now }
+        ready.removeAll { $0.ticket.deadline <= now }
         return tickets
     }
 

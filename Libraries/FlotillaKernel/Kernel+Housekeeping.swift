@@ -16,6 +16,7 @@ extension Kernel {
         dialWhoIsMissing()
         watchStarts()
         watchWaiters()
+        watchReads()
         if nextRecording <= now {
             nextRecording = now + .seconds(1)
             recordApplied()

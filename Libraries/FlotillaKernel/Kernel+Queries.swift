@@ -11,7 +11,8 @@ extension Kernel {
         // Everything is read once before anything is answered, so that a broken frame is refused whole.
         var count: UInt64 = 0
         let (uid, consistency) = try QueryBatch.decode(body) { _, _ in count += 1 }
-        let ticket = WaitingReads.Ticket(link: link.id, body: body)
+        let ticket = WaitingReads.Ticket(
+            link: link.id, body: body, deadline: now + configuration.readPatience)
         guard let server = server(uid, for: link) else {
             return refuse(
                 ticket, server: uid, FlotillaError(.unknownServer, "node \(identity.name) hosts no server \(uid)"))
@@ -41,6 +42,14 @@ extension Kernel {
     func readIsLost(_ token: UInt64, for server: HostedServer) {
         guard let ticket = server.reads.take(token) else { return }
         refuse(ticket, of: server, notLeader(server))
+    }
+
+    /// Refuses the queries that have waited for too long: the client asks again if it still wants to know.
+    func watchReads() {
+        for case let server? in servers where server.reads.count > 0 {
+            let error = FlotillaError(.timeout, "no majority has confirmed the leader in time")
+            for ticket in server.reads.takeLate(now) { refuse(ticket, of: server, error) }
+        }
     }
 
     /// Answers the queries whose index is applied by now.

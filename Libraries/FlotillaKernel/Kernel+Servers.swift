@@ -12,6 +12,11 @@ extension Kernel {
             hardState: recovered.hardState, logTerms: logTerms(of: recovered),
             configurations: recovered.configurations.map { ($0.index, $0.configuration) },
             commitFloor: min(recovered.lastApplied, recovered.table.lastIndex))
+        if let inconsistency = state.inconsistency {
+            throw FlotillaError(
+                .internalError,
+                "the log of \(recovered.creation.id) (\(recovered.creation.uid)) contradicts itself: \(inconsistency)")
+        }
         let server = try host(
             recovered.creation, state: state, table: recovered.table, replayedThrough: recovered.lastApplied)
         server.lastEntryTime = timeOfLastEntry(in: server.table)

@@ -36,6 +36,10 @@ struct ReceivedEntries {
                 guard header.index == index else {
                     return WireError(.malformed, "entry \(header.index) stands where \(index) was announced")
                 }
+                guard header.term.rawValue <= Limits.position, header.term <= append.term else {
+                    return WireError(
+                        .malformed, "entry \(index) is of term \(header.term), the leader's is \(append.term)")
+                }
                 if runs.last?.term != header.term { runs.append(TermRun(first: index, term: header.term)) }
                 if header.kind == .configuration {
                     let start = position + EntryHeader.byteCount

@@ -53,7 +53,8 @@ public struct Recovery {
             let next = place + 1 < written.count ? written[place + 1] : nil
             try await readFile(summary, next: next)
         }
-        checkSequences(summaries)
+        let highest = HighestFile(directory: settings.directory, nodeID: nodeID, files: files)
+        checkSequences(summaries, through: try await highest.read())
         try refuseDamage()
         if let last = written.last { try await makeDurable(last) }
         try await keepPrepared(&summaries, behind: written.last?.sequence ?? 0)
@@ -112,19 +113,26 @@ extension Recovery {
         return summary
     }
 
-    /// Files that hold batches, and those between them, must all be there, from the oldest that is needed on.
-    private mutating func checkSequences(_ summaries: [WALFileSummary]) {
+    /// Every file must be there, from the oldest that is needed to the highest that may hold batches.
+    private mutating func checkSequences(_ summaries: [WALFileSummary], through highest: UInt64) {
         let written = summaries.filter(\.hasBatches)
-        guard let first = written.first, let last = written.last else { return }
+        let last = max(written.last?.sequence ?? 0, highest)
         let there = Set(summaries.map(\.sequence))
-        let oldest = replay.oldestSequence == 0 ? first.sequence : replay.oldestSequence
-        for sequence in oldest..<max(oldest, last.sequence) where !there.contains(sequence) {
+        // The first file of a log has number 1, and stays until a checkpoint names a later one as the oldest.
+        let oldest =
+            replay.oldestSequence == 0 ? (highest > 0 ? 1 : written.first?.sequence ?? 1) : replay.oldestSequence
+        for sequence in oldest..<max(oldest, last + 1) where !there.contains(sequence) {
             add(
                 Damage(
                     file: "\(settings.directory)/\(WALFormat.fileName(sequence))", offset: 0, kind: .fileMissing))
             // A range of missing files is told by its first; a number that lies must not cost a million lines.
             break
         }
+    }
+
+    private func noteHighest(_ sequence: UInt64) async throws(StorageError) {
+        let highest = HighestFile(directory: settings.directory, nodeID: nodeID, files: files)
+        try await asStorageError { () async throws(FileSystemError) in try await highest.write(sequence) }
     }
 
     /// Keeps the empty files that directly follow the last one, and removes the others behind it.
@@ -142,6 +150,8 @@ extension Recovery {
                 kept.append(summary)
                 position.prepared.append(PreparedFile(header: header))
             } else {
+                // Whoever is cut off between the two must not find a file missing that held nothing.
+                try await noteHighest(kept.last?.sequence ?? 0)
                 try await remove(WALFormat.fileName(summary.sequence))
             }
         }

@@ -37,6 +37,7 @@ public struct WALFilePreparer: Sendable {
             throw error
         }
         try await files.durablyRename(temporary, to: path, in: settings.directory)
+        try await HighestFile(directory: settings.directory, nodeID: nodeID, files: files).write(sequence)
         return PreparedFile(header: header)
     }
 

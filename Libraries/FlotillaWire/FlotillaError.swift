@@ -39,9 +39,11 @@ public struct FlotillaError: Error, Equatable, CustomStringConvertible {
         public static let overwritten = Code(rawValue: 12)
         /// The command may be applied or not, now or later.
         public static let outcomeUnknown = Code(rawValue: 13)
-        /// The deadline passed; nothing was changed by the request, or it was a query.
+        /// The deadline passed; nothing was changed by the request, or it was a query. A cluster that was being started
+        /// is kept when a majority of it runs.
         public static let timeout = Code(rawValue: 14)
-        /// The state machine of that server has failed and applies nothing more.
+        /// The state machine of that server has failed and applies nothing more. A command that was in the log by then
+        /// may still be applied once the machine is mended: its outcome is unknown.
         public static let halted = Code(rawValue: 15)
         /// The server or the target is no voter.
         public static let nonVoter = Code(rawValue: 16)

@@ -92,6 +92,29 @@ import Testing
     }
 
     @Test(arguments: [
+        ["0000000000000001"], ["0000000000000002"], ["0000000000000001", "0000000000000002", "0000000000000003"],
+    ])
+    func `a log that lacks a file is refused, and never starts as a shorter one`(lost: [String]) async throws {
+        try await LocalCluster.with(1) { cluster in
+            let client = try await cluster.client()
+            _ = try await client.startCluster(ClusterName("kv"), machine: "kv", nodes: cluster.names)
+            await client.shutdown()
+            let log = cluster.dataDirectory(1).appending(path: "wal")
+            _ = try await eventually("three files") {
+                let names = try FileManager.default.contentsOfDirectory(atPath: log.path())
+                return names.filter { $0.hasSuffix(".wal") }.count == 3 ? true : nil
+            }
+            // Ended in good order, so that the number of the third is noted too.
+            cluster["n1"].signal(SIGTERM)
+            try await cluster["n1"].ended()
+            for name in lost { try FileManager.default.removeItem(at: log.appending(path: "\(name).wal")) }
+            await #expect(throws: EndToEndError.self) { try await cluster.restart("n1") }
+            #expect(try await cluster["n1"].ended() == 1)
+            #expect(cluster["n1"].printed.contains("\(lost[0]).wal"), "\(cluster["n1"].printed)")
+        }
+    }
+
+    @Test(arguments: [
         (["--wal-max-size-bytes", "0"], "wal-max-size-bytes"), (["--wal-sync-method", "none"], "wal-sync-method"),
         (["--peer", "n2"], "peers"), (["--log-level", "loud"], "log-level"),
         (["--command-max-bytes", "99999999"], "command-max-bytes"),

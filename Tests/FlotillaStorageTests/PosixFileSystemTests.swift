@@ -104,6 +104,6 @@ import Testing
         #expect(log.isStopped)
         let node = try await Recovery.run(settings: settings, nodeID: Sample.nodeID, files: files)
         #expect(node.servers.first?.table.lastIndex == 9)
-        #expect(try await files.list(directory.path).count == 3)
+        #expect(try await files.list(directory.path).count == 4)
     }
 }
