@@ -123,11 +123,12 @@ extension Kernel {
         if let fault { throw WireError(.malformed, "command \(taken) of a frame: \(describe(fault))") }
     }
 
-    /// How long the entry of the next item will be; 0 when the item is not there whole.
+    /// How long the entry of the next item will be; 0 when the item is not there whole, whatever length it claims.
     private func nextEntryLength(in bytes: UnsafeRawBufferPointer, at position: Int) -> Int {
-        guard bytes.count - position >= 4, let base = bytes.baseAddress else { return 0 }
-        return EntryHeader.byteCount
-            + Int(UInt32(littleEndian: (base + position).loadUnaligned(as: UInt32.self)))
+        let rest = bytes.count - position - CommandBatch.itemByteCount
+        guard rest >= 0, let base = bytes.baseAddress else { return 0 }
+        let length = Int(UInt32(littleEndian: (base + position).loadUnaligned(as: UInt32.self)))
+        return length <= rest ? EntryHeader.byteCount + length : 0
     }
 
     private func encode(

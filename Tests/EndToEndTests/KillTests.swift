@@ -103,7 +103,9 @@ import Testing
             let store = client.cluster(try ClusterName("kv"), of: KeyValue.self)
             _ = try await store.process(.put(KeyValue.Key("k"), ByteBuffer(string: "v"), ifIndex: nil))
             var gaps: [Duration] = []
-            for _ in 0..<5 {
+            // More rounds for figures: FLOTILLA_FAILOVERS=20.
+            let rounds = ProcessInfo.processInfo.environment["FLOTILLA_FAILOVERS"].flatMap { Int($0) } ?? 5
+            for _ in 0..<rounds {
                 let leader = try await leaderNode(of: store)
                 let killed = ContinuousClock.now
                 cluster[leader].signal(SIGKILL)
@@ -118,7 +120,7 @@ import Testing
                 try await cluster.restart(leader)
             }
             print("from kill to the next acknowledged write: \(gaps.sorted())")
-            #expect(gaps.sorted()[2] < .milliseconds(500), "\(gaps)")
+            #expect(gaps.sorted()[rounds / 2] < .milliseconds(500), "\(gaps)")
             await client.shutdown()
         }
     }
