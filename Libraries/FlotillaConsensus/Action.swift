@@ -20,6 +20,9 @@ public enum Action: Equatable, Sendable {
     /// The query must be asked elsewhere, or again: no leader confirmed it.
     case readLost(token: UInt64)
     /// The server's role is another one now.
+    /// The leader sent an entry that contradicts a committed one; nothing was taken from it. This never happens as long
+    /// as every member keeps what it was told to keep.
+    case contradicted(index: LogIndex)
     case roleChanged(Role)
     /// The leader, the term or both are other ones now; `nil` when no leader is known.
     case leaderChanged(ServerUID?, term: Term)

@@ -35,9 +35,12 @@ extension RaftServer {
         let first = message.previousIndex + skip + 1
         var isConfigurationChanged = false
         if first <= lastIndex {
-            precondition(
-                first > max(commitIndex, verified),
-                "the leader's entry \(first) contradicts a committed one or its own: \(self)")
+            guard first > max(commitIndex, verified) else {
+                // Some member's disk was put back to an older state, or its program is broken. What is committed here
+                // stays; that this server can't follow any more is for its owner to say.
+                actions.append(.contradicted(index: first))
+                return
+            }
             logTerms.truncate(from: first)
             durableLog.truncate(from: first)
             isConfigurationChanged = configurations.truncate(from: first)

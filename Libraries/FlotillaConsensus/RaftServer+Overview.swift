@@ -51,3 +51,8 @@ extension RaftServer: CustomStringConvertible {
         """
     }
 }
+
+extension RaftServer {
+    /// Whether another server counts as up: its node is connected, and it was not said to be gone since.
+    public func isUp(_ uid: ServerUID) -> Bool { upServers.contains(uid) }
+}

@@ -16,6 +16,8 @@ struct ClusterStart {
     var majoritySince: Instant?
     /// Whether the first election was triggered.
     var isElecting = false
+    /// Whether the cluster was started before and is only asked about: then nothing of it may be deleted.
+    var isResumed = false
 
     var members: [Member] { request.initial.members }
     var hasMajority: Bool { started.count > members.count / 2 }
@@ -50,9 +52,13 @@ extension Kernel {
     private func resume(_ server: HostedServer, ticket: RequestTicket) {
         var start = ClusterStart(
             request: startRequest(for: server.creation), tickets: [ticket], deadline: ticket.deadline)
-        start.started.insert(identity.id)
+        start.isResumed = true
+        for member in start.members where member.nodeID == identity.id || peersByID[member.nodeID]?.isUp == true {
+            start.started.insert(member.nodeID)
+        }
+        start.isElecting = true
         starts[server.creation.clusterID] = start
-        begin(start)
+        startHasLeader(server)
     }
 
     /// Draws the identities and checks everything that can be checked before anybody else is told.
@@ -96,7 +102,10 @@ extension Kernel {
             let server = try create(start.request)
             if durableStarts[server.uid] == nil { startSucceeded(start.request.cluster, on: identity.id) }
         } catch {
-            startRefused(start.request.cluster, on: identity.id, error)
+            // Nobody else was asked yet, so there is nothing to undo.
+            starts[start.request.cluster] = nil
+            for ticket in start.tickets { respond(.error(error), to: ticket) }
+            return
         }
         for member in start.members where member.nodeID != identity.id { ask(member, to: start.request) }
         progress(start.request.cluster)
@@ -117,6 +126,7 @@ extension Kernel {
             guard durableStarts[server.uid] != nil, let link = peer.link else {
                 return replyToStart(request.cluster, refusal: nil, to: peer, correlation: correlation)
             }
+            durableStarts[server.uid]?.removeAll { $0.link == link.id }
             durableStarts[server.uid]?.append(
                 RequestTicket(link: link.id, correlation: correlation, deadline: now))
         } catch {
@@ -144,13 +154,21 @@ extension Kernel {
     // MARK: On the coordinator
 
     func startReplied(_ reply: PeerMessage.StartServerReply, from peer: Peer) {
-        guard let id = peer.id, starts[reply.cluster] != nil else { return }
+        guard let id = peer.id, starts[reply.cluster] != nil else { return lateStartReplied(reply, from: peer) }
         if let refusal = reply.refusal {
             startRefused(reply.cluster, on: id, refusal)
         } else {
             startSucceeded(reply.cluster, on: id)
         }
         progress(reply.cluster)
+    }
+
+    /// The answer of a node whose member had missed the start.
+    private func lateStartReplied(_ reply: PeerMessage.StartServerReply, from peer: Peer) {
+        guard let refusal = reply.refusal, let server = serversByCluster[reply.cluster] else { return }
+        output.events.append(.memberRefused(server.creation.clusterName, peer.name, reason: refusal.message))
+        // The other side knows that the cluster was never formed: what is left of it here goes too.
+        if refusal.code == .deleted { deleteUnformed(reply.cluster) }
     }
 
     private func startSucceeded(_ cluster: ClusterID, on node: NodeID) {
@@ -165,7 +183,7 @@ extension Kernel {
 
     /// Goes on with a start as far as it can.
     private func progress(_ cluster: ClusterID) {
-        guard var start = starts[cluster] else { return }
+        guard var start = starts[cluster], !start.isResumed else { return }
         if start.isHopeless { return abandon(start) }
         guard start.hasMajority, start.started.contains(identity.id) else { return }
         if start.majoritySince == nil { start.majoritySince = now }
@@ -199,7 +217,7 @@ extension Kernel {
         for cluster in starts.keys.sorted() {
             guard let start = starts[cluster] else { continue }
             if start.deadline <= now {
-                start.hasMajority ? giveUp(start) : abandon(start)
+                start.hasMajority || start.isResumed ? giveUp(start) : abandon(start)
                 continue
             }
             for member in start.members
@@ -228,15 +246,11 @@ extension Kernel {
         for member in start.members {
             if let peer = peersByID[member.nodeID] { send(.deleteServer(cluster), to: peer) }
         }
-        // What this node itself refuses, it says as it is: the name is taken, the machine unknown.
-        let own = start.refusals[identity.id]
         let missing = start.members.filter { !start.started.contains($0.nodeID) }.map { member in
             "\(member.id): \(start.refusals[member.nodeID]?.message ?? "no answer")"
         }
-        let error =
-            own
-            ?? FlotillaError(
-                .clusterNotFormed, "no majority of \(start.request.name) started (\(missing.joined(separator: "; ")))")
+        let error = FlotillaError(
+            .clusterNotFormed, "no majority of \(start.request.name) started (\(missing.joined(separator: "; ")))")
         for ticket in start.tickets { respond(.error(error), to: ticket) }
     }
 }

@@ -17,7 +17,9 @@ extension Kernel {
             return false
         }
         let first = server.applied.next
-        let through = server.table.extent(from: first, through: target, bytes: configuration.applyBytesPerTurn).through
+        // Effects of what was applied before the restart are dropped run by run, so a run ends there.
+        let end = first <= server.replayedThrough ? min(target, server.replayedThrough) : target
+        let through = server.table.extent(from: first, through: end, bytes: configuration.applyBytesPerTurn).through
         var effects = Effects()
         let isAwaited = server.pending.mayWait(from: first, through: through)
         for slice in server.table.slices(from: first, through: through) where server.failure == nil {
@@ -42,6 +44,7 @@ extension Kernel {
             (server.applied, server.appliedTerm) = try server.machine.apply(
                 slice, version: &server.machineVersion, replies: &collected, effects: &issued)
         } catch {
+            server.applied = max(server.applied, error.index.previous)
             halt(server, error)
         }
         server.counters.entriesApplied += UInt64(server.applied.next - first)
@@ -52,9 +55,8 @@ extension Kernel {
         }
     }
 
-    private func halt(_ server: HostedServer, _ failure: MachineFailure) {
+    func halt(_ server: HostedServer, _ failure: MachineFailure) {
         server.failure = failure
-        server.applied = failure.index.previous
         output.events.append(.machineHalted(server.creation.id, failure.description))
         reject(server.pending.takeAll(from: failure.index), by: server, halted(server, failure))
         for ticket in server.reads.takeAllReady() { refuse(ticket, of: server, halted(server, failure)) }
@@ -86,13 +88,16 @@ extension Kernel {
                 continue
             }
             link.writeResults(.results, server: server.uid, term: server.core.term) { buffer in
+                let start = buffer.writerIndex
                 var written = 0
                 var correlation = waiter.correlation
                 while true {
                     writeResult(replies, at: offset, index: first + offset, correlation: correlation, into: &buffer)
                     offset += 1
                     written += 1
-                    guard offset < count, unreadable.first.map({ $0 != offset }) ?? true,
+                    // A run ends where its frame has grown long; the next run begins another.
+                    guard offset < count, buffer.writerIndex - start < Limits.appendBytes,
+                        unreadable.first.map({ $0 != offset }) ?? true,
                         let next = server.pending.take(first + offset, if: waiter.link)
                     else { return written }
                     correlation = next.correlation

@@ -25,8 +25,9 @@ extension Kernel {
             if refusal.code == .busy { server.counters.busyRejections += UInt64(count) }
             return try refuse(items, count: count, server: uid, refusal, on: link)
         }
-        try take(items, count: count, for: server, from: link)
+        // Also when an item is broken: what stands before it was taken in.
         markDirty(server)
+        try take(items, count: count, for: server, from: link)
     }
 
     /// The server with this identity; the one that the connection spoke of last is found without a look-up.

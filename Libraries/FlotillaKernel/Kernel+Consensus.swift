@@ -1,4 +1,5 @@
 import FlotillaConsensus
+import FlotillaMachine
 import FlotillaStorage
 import FlotillaWire
 import NIOCore
@@ -35,6 +36,13 @@ extension Kernel {
             appendConfiguration(configuration, at: index, for: server)
         case .readReady(let token, let index): readIsReady(token, at: index, for: server)
         case .readLost(let token): readIsLost(token, for: server)
+        case .contradicted(let index):
+            guard server.failure == nil else { break }
+            halt(
+                server,
+                MachineFailure(
+                    index: max(index, server.applied.next),
+                    message: "the leader's entry \(index) contradicts a committed one: some member has lost its data"))
         case .roleChanged(let role): roleChanged(role, of: server)
         case .leaderChanged(let leader, let term): leaderChanged(leader, term: term, of: server)
         case .transferEnded(let outcome): transferEnded(outcome, for: server)
@@ -151,6 +159,7 @@ extension Kernel {
             return
         }
         server.meet(address.sender, on: peer)
+        isThere(address.sender, of: server, on: peer)
         guard case .appendEntries(let append) = message else {
             step(server, .message(message, from: address.sender))
             return

@@ -17,6 +17,7 @@ extension Kernel {
         watchStarts()
         watchWaiters()
         watchReads()
+        watchStrangers()
         if nextRecording <= now {
             nextRecording = now + .seconds(1)
             recordApplied()
@@ -34,10 +35,14 @@ extension Kernel {
         }
     }
 
-    /// Prepares for the end: nothing more is dialled or taken in, the others are told, and the last positions noted.
+    /// Prepares for the end: nothing more is dialled or taken in, and the last positions are noted.
     public func stop() {
         isStopping = true
-        for peer in peers { send(.goodbye, to: peer) }
         recordApplied()
+    }
+
+    /// Tells the other nodes that this one is gone; the last that is sent to them.
+    public func sayGoodbye() {
+        for peer in peers { send(.goodbye, to: peer) }
     }
 }

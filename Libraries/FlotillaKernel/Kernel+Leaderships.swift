@@ -92,10 +92,18 @@ extension Kernel {
         } while !rest.isEmpty
     }
 
+    /// A word from a member shows that it is there, whatever was heard of it before: it may have been started since.
+    func isThere(_ uid: ServerUID, of server: HostedServer, on peer: Peer) {
+        guard peer.isUp, !server.core.isUp(uid), server.members.contains(where: { $0.uid == uid && $0.peer === peer })
+        else { return }
+        step(server, .peerUp(uid))
+    }
+
     func receive(_ page: PeerMessage.Leaderships, from peer: Peer) {
         for belief in page.clusters {
             peer.listed.insert(belief.cluster)
             guard let server = serversByCluster[belief.cluster] else { continue }
+            isThere(belief.server, of: server, on: peer)
             step(server, .peerState(belief.server, term: belief.term, leader: belief.leader))
         }
         guard page.isLast else { return }

@@ -6,18 +6,17 @@ import NIOCore
 /// Connections: who is at the other end, and what arrives.
 extension Kernel {
     /// Another process has connected to this node.
-    public func accepted() -> Link { links.add(.stranger(dialled: nil)) }
+    public func accepted() -> Link { links.add(.stranger(dialled: nil), now: now) }
 
     /// A connection that `output.dials` asked for stands.
     public func connected(_ dial: Dial) -> Link {
-        guard let peer = peers.first(where: { $0.name == dial.name && $0.address == dial.address && $0.isDialling })
-        else {
-            let link = links.add(.refused)
+        guard let peer = peers.first(where: { $0.dial == dial.number }) else {
+            let link = links.add(.refused, now: now)
             link.closesAfterFlush = true
             markDirty(link)
             return link
         }
-        let link = links.add(.stranger(dialled: peer))
+        let link = links.add(.stranger(dialled: peer), now: now)
         let hello = Hello(role: .peer(identity, .log))
         link.write { $0.writeFrame(.hello) { hello.encode(into: &$0) } }
         markDirty(link)
@@ -26,7 +25,7 @@ extension Kernel {
 
     /// A connection that `output.dials` asked for could not be made.
     public func connectFailed(_ dial: Dial) {
-        for peer in peers where peer.name == dial.name && peer.isDialling { dialEnded(peer, failed: true) }
+        if let peer = peers.first(where: { $0.dial == dial.number }) { dialEnded(peer, failed: true) }
     }
 
     /// A connection is gone.
@@ -69,6 +68,13 @@ extension Kernel {
             }
         }
         return try result.get()
+    }
+
+    /// Closes connections on which nobody has said who they are.
+    func watchStrangers() {
+        for link in links.all where isStranger(link) && link.opened + configuration.helloPatience <= now {
+            refuse(link, FlotillaError(.refused, "no hello in time"), tells: true)
+        }
     }
 
     private func isStranger(_ link: Link) -> Bool { if case .stranger = link.role { true } else { false } }

@@ -63,7 +63,8 @@ extension Kernel {
     /// A node has said who it is, and is welcome.
     func introduce(_ node: Hello.Node, on link: Link, dialled: Peer?) {
         let peer = acquaint(node, dialled: dialled)
-        if let dialled { dialEnded(dialled, failed: false) }
+        // Another node than was expected there is a failure for the one that was: it is not tried again at once.
+        if let dialled { dialEnded(dialled, failed: dialled !== peer) }
         if node.incarnation > peer.incarnation {
             // An earlier incarnation is gone for good, even if its connection has not noticed yet. Only a new one
             // may have moved to another address.
@@ -80,7 +81,7 @@ extension Kernel {
         if let silent = peer.link, !peer.isUp { drop(silent, of: peer, reason: "it has connected again") }
         if peer.link == nil {
             establish(link, of: peer)
-        } else if identity.id < node.id {
+        } else if identity.id < node.id || !peer.standby.isEmpty {
             // Both have dialled. The node with the lower identity decides, or both might close the other's.
             close(link)
         } else {
@@ -104,6 +105,7 @@ extension Kernel {
 
     private func establish(_ link: Link, of peer: Peer) {
         peer.link = link
+        peer.isLeaving = false
         peer.dialFailures = 0
         peer.counters.connections += 1
         peer.detector.forgive(at: now)
@@ -138,7 +140,7 @@ extension Kernel {
 
     func dialEnded(_ peer: Peer, failed: Bool) {
         guard peer.isDialling else { return }
-        peer.isDialling = false
+        peer.dial = nil
         guard failed else { return }
         peer.dialFailures += 1
         let shortest = configuration.redialDelay.lowerBound.wholeNanoseconds
@@ -152,8 +154,10 @@ extension Kernel {
     /// it a moment, so that two connections are the exception.
     func dialWhoIsMissing() {
         for peer in peers where peer.link == nil && !peer.isDialling && peer.nextDial <= now && !isStopping {
-            peer.isDialling = true
-            output.dials.append(Dial(name: peer.name, address: peer.address))
+            dialNumber += 1
+            peer.dial = dialNumber
+            let address = peer.dialFailures % 2 == 0 ? peer.address : peer.seedAddress ?? peer.address
+            output.dials.append(Dial(number: dialNumber, name: peer.name, address: address))
         }
     }
 
@@ -185,7 +189,7 @@ extension Kernel {
     /// Any whole frame is a sign of life.
     func heard(from peer: Peer, isRegular: Bool) {
         peer.detector.heard(at: now, isRegular: isRegular)
-        if !peer.isUp, peer.link != nil { becameUp(peer) }
+        if !peer.isUp, peer.link != nil, !peer.isLeaving { becameUp(peer) }
     }
 
     /// Sends pings that are due and suspects whoever has been silent for too long.
@@ -234,7 +238,9 @@ extension Kernel {
         case .leaderships(let page): receive(page, from: peer)
         case .serverStopped(let servers):
             for uid in servers { for server in peer.sharedServers { step(server, .peerDown(uid)) } }
-        case .goodbye: wentDown(peer, reason: "it is stopping")
+        case .goodbye:
+            peer.isLeaving = true
+            wentDown(peer, reason: "it is stopping")
         case .startServer(let request): start(request, for: peer, correlation: correlation)
         case .startServerReply(let reply): startReplied(reply, from: peer)
         case .deleteServer(let cluster): deleteUnformed(cluster)

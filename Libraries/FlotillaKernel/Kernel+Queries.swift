@@ -11,6 +11,9 @@ extension Kernel {
         // Everything is read once before anything is answered, so that a broken frame is refused whole.
         var count: UInt64 = 0
         let (uid, consistency) = try QueryBatch.decode(body) { _, _ in count += 1 }
+        guard count <= Limits.openCommandsPerConnection else {
+            throw WireError(.limit, "\(count) queries in a frame, the limit is \(Limits.openCommandsPerConnection)")
+        }
         let ticket = WaitingReads.Ticket(
             link: link.id, body: body, deadline: now + configuration.readPatience)
         guard let server = server(uid, for: link) else {
@@ -35,6 +38,7 @@ extension Kernel {
 
     func readIsReady(_ token: UInt64, at index: LogIndex, for server: HostedServer) {
         guard let ticket = server.reads.take(token) else { return }
+        if let failure = server.failure { return refuse(ticket, of: server, halted(server, failure)) }
         server.reads.wait(ticket, until: index)
         markDirty(server)
     }
@@ -63,29 +67,42 @@ extension Kernel {
         let context = QueryContext(
             index: server.applied, term: server.appliedTerm, machineVersion: server.machineVersion)
         var unreadable: [UInt64] = []
-        link.writeResults(.answers, server: server.uid, term: server.core.term) { buffer in
-            var written = 0
-            // It was read before without an error; what it throws now can only be the same nothing.
-            _ = try? QueryBatch.decode(ticket.body) { correlation, query in
-                let start = buffer.writerIndex
-                buffer.writeLittle(correlation)
-                buffer.writeLittle(context.index.rawValue)
-                buffer.writeLittle(UInt32(0))
-                do {
-                    try server.machine.answer(query, at: context, into: &buffer)
-                    let length = buffer.writerIndex - start - ResultBatch.itemByteCount
-                    buffer.setInteger(UInt32(length), at: start + 16, endianness: .little)
-                    written += 1
-                } catch {
-                    buffer.moveWriterIndex(to: start)
-                    unreadable.append(correlation)
-                }
+        var unsent: [UInt64] = []
+        // It was read before without an error; what it throws now can only be the same nothing.
+        _ = try? QueryBatch.decode(ticket.body) { correlation, query in
+            guard link.unsentBytes < Self.unsentBytesMax else { return unsent.append(correlation) }
+            // Item by item, so that a frame is closed when it has grown long.
+            link.writeResults(.answers, server: server.uid, term: server.core.term) { buffer in
+                let isReadable = write(query, correlation, to: server.machine, at: context, into: &buffer)
+                if !isReadable { unreadable.append(correlation) }
+                return isReadable ? 1 : 0
             }
-            return written
         }
         markDirty(link)
+        reject(unsent, server: server.uid, FlotillaError(.busy, "too many answers wait to be read"), on: link)
         let error = FlotillaError(.malformed, "the machine of \(server.creation.id) can't read this query")
         reject(unreadable, server: server.uid, error, on: link)
+    }
+
+    /// How many bytes of answers may gather for one connection in a turn.
+    private static let unsentBytesMax = 32 << 20
+
+    /// Appends the answer to one query; nothing when the machine can't read the query.
+    private func write(
+        _ query: ByteBuffer, _ correlation: UInt64, to machine: HostedMachine, at context: QueryContext,
+        into buffer: inout ByteBuffer
+    ) -> Bool {
+        let start = buffer.writerIndex
+        buffer.writeMultipleIntegers(correlation, context.index.rawValue, UInt32(0), endianness: .little)
+        do {
+            try machine.answer(query, at: context, into: &buffer)
+            let length = buffer.writerIndex - start - ResultBatch.itemByteCount
+            buffer.setInteger(UInt32(length), at: start + 16, endianness: .little)
+            return true
+        } catch {
+            buffer.moveWriterIndex(to: start)
+            return false
+        }
     }
 
     func refuse(_ ticket: WaitingReads.Ticket, of server: HostedServer, _ error: FlotillaError) {

@@ -28,7 +28,8 @@ extension Kernel {
     }
 
     private func ticket(_ correlation: UInt64, on link: Link, timeout: UInt32) -> RequestTicket {
-        RequestTicket(link: link.id, correlation: correlation, deadline: now + .milliseconds(Int(timeout)))
+        // Nobody waits here longer than a minute; who wants to wait longer asks again.
+        RequestTicket(link: link.id, correlation: correlation, deadline: now + .milliseconds(Int(min(timeout, 60_000))))
     }
 
     private func withServer(
@@ -98,6 +99,7 @@ extension Kernel {
                 respond(.error(FlotillaError(.timeout, "the transfer has not ended in time")), to: ticket)
             }
             guard !server.locateWaiters.isEmpty else { continue }
+            server.locateWaiters.removeAll { links[$0.link] == nil }
             let late = server.locateWaiters.filter { $0.deadline <= now }
             server.locateWaiters.removeAll { $0.deadline <= now }
             let error = FlotillaError(.noLeader, "no leader of \(server.creation.clusterName) is known")
@@ -136,6 +138,10 @@ extension Kernel {
         guard server.core.role == .leader else { return respond(.error(notLeader(server)), to: ticket) }
         guard let member = server.core.configuration.members.first(where: { $0.id.node == node }) else {
             let error = FlotillaError(.unknownMember, "\(server.creation.clusterName) has no member on \(node)")
+            return respond(.error(error), to: ticket)
+        }
+        guard member.uid == server.uid || server.core.isUp(member.uid) else {
+            let error = FlotillaError(.notUpToDate, "\(member.id) is not up")
             return respond(.error(error), to: ticket)
         }
         guard server.transferWaiter == nil else {

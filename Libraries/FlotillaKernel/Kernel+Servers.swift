@@ -85,6 +85,15 @@ extension Kernel {
             }
             return existing
         }
+        if deletedClusters.contains(request.cluster) {
+            throw FlotillaError(.deleted, "cluster \(request.cluster) was deleted on node \(identity.name)")
+        }
+        guard member.uid != .none, serversByUID[member.uid] == nil, member.id.node == identity.name,
+            request.initial.members.filter({ $0.nodeID == identity.id }).count == 1
+        else {
+            throw FlotillaError(
+                .invalidArgument, "the configuration names node \(identity.name) in a way that can't be")
+        }
         let creation = ServerCreation(
             uid: member.uid, clusterID: request.cluster, clusterName: request.name, id: member.id,
             machine: request.machine, machineConfiguration: request.machineConfiguration, initial: request.initial,
@@ -108,7 +117,10 @@ extension Kernel {
 
     /// Deletes the server of a cluster that was never formed. A server that has taken a command stays.
     func deleteUnformed(_ cluster: ClusterID) {
-        guard let server = serversByCluster[cluster], !hasCommands(server) else { return }
+        guard let server = serversByCluster[cluster], server.core.commitIndex == .zero, !hasCommands(server) else {
+            return
+        }
+        deletedClusters.insert(cluster)
         server.isDeleted = true
         removeShares(of: server)
         servers[server.slot] = nil
@@ -120,10 +132,17 @@ extension Kernel {
         output.records.append(
             .serverDeleted(server.uid, cluster, index: server.core.lastIndex, term: server.core.term))
         output.events.append(.serverDeleted(server.creation.id, cluster))
-        for ticket in server.locateWaiters {
-            let error = FlotillaError(.unknownCluster, "cluster \(server.creation.clusterName) was deleted")
-            respond(.error(error), to: ticket)
-        }
+        durableStarts[server.uid] = nil
+        refuseWaiters(of: server)
+    }
+
+    /// Nobody waits for a server that is gone.
+    private func refuseWaiters(of server: HostedServer) {
+        let error = FlotillaError(.unknownCluster, "cluster \(server.creation.clusterName) was deleted")
+        for ticket in server.locateWaiters { respond(.error(error), to: ticket) }
+        if let ticket = server.transferWaiter { respond(.error(error), to: ticket) }
+        for ticket in server.reads.takeLate(Instant(nanoseconds: .max)) { refuse(ticket, of: server, error) }
+        reject(server.pending.takeAll(from: .zero), by: server, error)
     }
 
     private func hasCommands(_ server: HostedServer) -> Bool {

@@ -26,7 +26,9 @@ public final class Kernel {
 
     /// A node to connect to.
     public struct Dial: Sendable {
-        /// Names the attempt.
+        /// Tells the attempt from others.
+        let number: UInt64
+        /// The node's name.
         public let name: NodeName
         /// Where.
         public let address: NodeAddress
@@ -50,10 +52,13 @@ public final class Kernel {
     var deadlines = DeadlineHeap()
 
     var links = LinkTable()
+    var dialNumber: UInt64 = 0
     var peers: [Peer] = []
     var peersByID: [NodeID: Peer] = [:]
 
     var starts: [ClusterID: ClusterStart] = [:]
+    /// Clusters whose server was deleted here; their identities are never used again.
+    var deletedClusters: Set<ClusterID> = []
     /// Starts of servers on this node that wait until their record is durable.
     var durableStarts: [ServerUID: [RequestTicket]] = [:]
 
@@ -90,7 +95,11 @@ public final class Kernel {
         nextHousekeeping = now
         nextRecording = now + .seconds(1)
         for peer in recovered.peers where peer.nodeID != identity.id { adopt(peer) }
-        for seed in seeds where seed.name != identity.name { learn(seed.name, at: seed.address) }
+        for seed in seeds where seed.name != identity.name {
+            let peer = learn(seed.name, at: seed.address)
+            if peer.address != seed.address { peer.seedAddress = seed.address }
+        }
+        deletedClusters = Set(recovered.tombstones.map(\.clusterID))
         for server in recovered.servers { try takeUp(server) }
         counters.serversRecovered = UInt64(recovered.servers.count)
     }
@@ -211,6 +220,7 @@ public enum KernelEvent: Sendable, Equatable {
     case serverStarted(ServerID, ClusterID)
     case serverDeleted(ServerID, ClusterID)
     case machineHalted(ServerID, String)
+    case memberRefused(ClusterName, NodeName, reason: String)
 }
 
 /// What is counted of the node as a whole.

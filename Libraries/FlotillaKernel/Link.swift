@@ -1,3 +1,4 @@
+import FlotillaConsensus
 import FlotillaWire
 import NIOCore
 
@@ -27,6 +28,8 @@ public final class Link {
     /// The connection's name.
     public let id: LinkID
     var role: Role
+    /// When the connection was made.
+    let opened: Instant
     /// Whether the connection closes once everything that waits has been sent.
     public internal(set) var closesAfterFlush = false
 
@@ -54,9 +57,10 @@ public final class Link {
         var count: Int
     }
 
-    init(id: LinkID, role: Role) {
+    init(id: LinkID, role: Role, opened: Instant) {
         self.id = id
         self.role = role
+        self.opened = opened
     }
 
     /// Whether a client is at the other end.
@@ -117,6 +121,9 @@ public final class Link {
         tail = ByteBuffer()
     }
 
+    /// How many bytes wait to be handed over.
+    var unsentBytes: Int { complete.reduce(tail.readableBytes) { $0 + $1.readableBytes } }
+
     /// Hands over everything that waits, in order.
     public func drain(_ send: (ByteBuffer) -> Void) {
         closeResults()
@@ -138,14 +145,14 @@ struct LinkTable {
     private var generations: [UInt32] = []
     private var free: [Int] = []
 
-    mutating func add(_ role: Link.Role) -> Link {
+    mutating func add(_ role: Link.Role, now: Instant) -> Link {
         let slot = free.popLast() ?? slots.count
         if slot == slots.count {
             slots.append(nil)
             generations.append(0)
         }
         generations[slot] &+= 1
-        let link = Link(id: LinkID(slot: slot, generation: generations[slot]), role: role)
+        let link = Link(id: LinkID(slot: slot, generation: generations[slot]), role: role, opened: now)
         slots[slot] = link
         return link
     }
@@ -161,6 +168,9 @@ struct LinkTable {
         free.append(id.slot)
         return link
     }
+
+    /// All connections, in the order of their places.
+    var all: [Link] { slots.compactMap { $0 } }
 
     /// How many connections are open.
     var count: Int { slots.count - free.count }

@@ -16,8 +16,14 @@ final class Peer {
     var isUp = false
     var detector: FailureDetector
 
-    /// Dialling.
-    var isDialling = false
+    /// Where a setting says that it is, if that is elsewhere than it was last: tried in turn.
+    var seedAddress: NodeAddress?
+    /// Whether it said that it is stopping; only a new connection takes that back.
+    var isLeaving = false
+
+    /// Dialling: the number of the attempt that is under way.
+    var dial: UInt64?
+    var isDialling: Bool { dial != nil }
     var nextDial: Instant
     var dialFailures = 0
 

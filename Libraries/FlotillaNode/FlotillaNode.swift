@@ -67,7 +67,15 @@ public final class FlotillaNode: Service {
             try await NodeStorage.open(configuration)
         }
         log(storage)
-        let loop = group.next()
+        do { try await run(storage, on: group.next(), background: background) } catch {
+            // The error that ended the node is the one to tell; the lock goes, so that it can be started again.
+            try? await storage.directory.close(storage.files)
+            throw error
+        }
+        try await storage.directory.close(storage.files)
+    }
+
+    private func run(_ storage: NodeStorage, on loop: any EventLoop, background: BackgroundThread) async throws {
         let runtime = NIOLoopBoundBox<NodeRuntime?>.makeEmptyBox(valueType: NodeRuntime.self, eventLoop: loop)
         let ended = loop.makePromise(of: Void.self)
         let listener: any Channel
@@ -94,7 +102,6 @@ public final class FlotillaNode: Service {
             throw error
         }
         await stop(listener, runtime: runtime, wal: wal)
-        try await storage.directory.close(storage.files)
     }
 
     private func log(_ storage: NodeStorage) {

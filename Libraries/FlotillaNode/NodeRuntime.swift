@@ -95,14 +95,18 @@ final class NodeRuntime {
     private func carryOut() {
         // The log first: its thread works while this one talks to the sockets.
         if !kernel.output.records.isEmpty { wal.submit(&kernel.output.records) }
-        for link in kernel.output.links {
+        // Taken out first: a write that fails tells the kernel at once, which may add to the list.
+        let links = kernel.output.links
+        kernel.output.links = []
+        for link in links {
             if let connection = connections[link.id] { connection.flush(link) } else { link.drain { _ in } }
         }
-        kernel.output.links.removeAll(keepingCapacity: true)
-        for dial in kernel.output.dials { connect(dial) }
-        kernel.output.dials.removeAll(keepingCapacity: true)
-        for event in kernel.output.events { log(event) }
-        kernel.output.events.removeAll(keepingCapacity: true)
+        let dials = kernel.output.dials
+        kernel.output.dials = []
+        for dial in dials { connect(dial) }
+        let events = kernel.output.events
+        kernel.output.events = []
+        for event in events { log(event) }
     }
 
     private func setAlarm() {
@@ -156,6 +160,8 @@ final class NodeRuntime {
             logger.debug("\(server) follows \(leader?.description ?? "nobody") in term \(term)")
         case .serverStarted(let server, let cluster): logger.debug("\(server) of cluster \(cluster) started")
         case .serverDeleted(let server, let cluster): logger.info("\(server) of cluster \(cluster) deleted")
+        case .memberRefused(let cluster, let node, let reason):
+            logger.warning("node \(node) refuses its member of \(cluster): \(reason)")
         case .machineHalted(let server, let reason):
             logger.error("the machine of \(server) has failed and applies nothing more: \(reason)")
         }
@@ -168,6 +174,7 @@ final class NodeRuntime {
         tellTime()
         kernel.stop()
         _ = kernel.endTurn()
+        kernel.sayGoodbye()
         carryOut()
         isStopped = true
         alarm?.cancel()

@@ -77,8 +77,8 @@ struct WALFileSummary {
         let rest = bytes.count > WALFormat.blockBytes ? bytes[WALFormat.blockBytes...] : bytes[bytes.count...]
         let isZero = UnsafeRawBufferPointer(rebasing: rest).isZero
         guard let header else {
-            // Without salt nothing in it can be told. If something is there, it may have been batches.
-            if isZero { return }
+            // A file gets its name only once its header is durable. Without one, what it held can't be told, even if
+            // nothing seems to be there.
             content = .batches(first: nil)
             note(.fileHeader, at: 0)
             return

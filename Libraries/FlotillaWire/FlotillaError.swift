@@ -66,12 +66,15 @@ public struct FlotillaError: Error, Equatable, CustomStringConvertible {
         /// The server leads already.
         public static let alreadyLeader = Code(rawValue: 25)
 
+        /// The cluster was deleted on that node.
+        public static let deleted = Code(rawValue: 26)
+
         static let names: [String] = [
             "invalid_argument", "unsupported", "too_large", "not_leader", "no_leader", "transferring", "busy",
             "unknown_server", "unknown_cluster", "cluster_exists", "cluster_not_formed", "overwritten",
             "outcome_unknown", "timeout", "halted", "non_voter", "unknown_member", "not_up_to_date",
             "unknown_machine", "shutting_down", "unreachable", "refused", "malformed", "internal_error",
-            "already_leader",
+            "already_leader", "deleted",
         ]
 
         /// The code's name in lower case, or its number.

@@ -114,6 +114,20 @@ import Testing
         }
     }
 
+    @Test func `a log file that has become empty is refused`() async throws {
+        try await LocalCluster.with(1) { cluster in
+            let client = try await cluster.client()
+            _ = try await client.startCluster(ClusterName("kv"), machine: "kv", nodes: cluster.names)
+            await client.shutdown()
+            try await cluster["n1"].killed()
+            let file = cluster.dataDirectory(1).appending(path: "wal/0000000000000001.wal")
+            try Data().write(to: file)
+            await #expect(throws: EndToEndError.self) { try await cluster.restart("n1") }
+            #expect(try await cluster["n1"].ended() == 1)
+            #expect(cluster["n1"].printed.contains("0000000000000001.wal"))
+        }
+    }
+
     @Test(arguments: [
         (["--wal-max-size-bytes", "0"], "wal-max-size-bytes"), (["--wal-sync-method", "none"], "wal-sync-method"),
         (["--peer", "n2"], "peers"), (["--log-level", "loud"], "log-level"),

@@ -161,6 +161,8 @@ final class Fleet {
                 logs[number]?.append(Array(entries.dropFirst(skip)), epoch: self[number].logEpoch)
             case .appendNoop: append(1, at: number)
             case .appendConfiguration(index: _, let configuration): append(1, at: number, configuration: configuration)
+            case .contradicted(index: let index):
+                Issue.record("server \(number) was sent an entry at \(index) that contradicts a committed one")
             case .readReady, .readLost, .roleChanged, .leaderChanged, .transferEnded:
                 notes[number, default: []].append(action)
                 checker.note(action, at: number)

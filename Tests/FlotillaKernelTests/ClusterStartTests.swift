@@ -1,3 +1,4 @@
+import FlotillaConsensus
 import FlotillaWire
 import NIOCore
 import Testing
@@ -25,7 +26,74 @@ import Testing
         #expect(fleet.server("c", on: 3) == nil)
         fleet.heal()
         #expect(fleet.run { fleet.server("c", on: 3)?.applied == fleet.server("c", on: 1)?.applied })
-        #expect(fleet.server("c", on: 3)?.creation == nil ? false : true)
+    }
+
+    @Test func `a late member that meets the leader first is replicated to`() throws {
+        let fleet = try KernelFleet(3)
+        fleet.run(milliseconds: 50)
+        for other in [1, 2] { fleet.cut(fleet[other], fleet[3]) }
+        try fleet.start("c", on: [1, 2, 3])
+        let leader = try #require(fleet.leader(of: "c"))
+        // Only the leader reaches it, so that nobody else can tell it anything.
+        fleet.heal()
+        fleet.cut(fleet[leader == 1 ? 2 : 1], fleet[3])
+        let server = try #require(fleet.server("c", on: leader))
+        _ = fleet.client(of: fleet[leader]).add(5, to: server.uid)
+        #expect(fleet.run { fleet.server("c", on: 3)?.applied == 2 })
+        #expect(server.core.peerOverview.allSatisfy { $0.isHeard })
+    }
+
+    @Test func `a start that is repeated never deletes what was formed`() throws {
+        let fleet = try KernelFleet(3)
+        fleet.run(milliseconds: 50)
+        let started = try fleet.start("c", on: [1, 2, 3])
+        for other in [2, 3] { fleet.cut(fleet[1], fleet[other]) }
+        fleet.run(milliseconds: 1_000)
+        let again = try fleet.client(of: fleet[1]).start(
+            "c", machine: "counter", on: ["n1", "n2", "n3"], id: started.cluster)
+        guard case .error(let error)? = again else {
+            Issue.record("\(String(describing: again))")
+            return
+        }
+        #expect(error.code == .timeout)
+        #expect(fleet.server("c", on: 1) != nil)
+        fleet.heal()
+        #expect(fleet.run { fleet.server("c", on: 1)?.core.leader != nil })
+    }
+
+    @Test func `a cluster that was never formed does not come to life by a member that missed its end`() throws {
+        let fleet = try KernelFleet(3)
+        fleet.run(milliseconds: 50)
+        fleet.cut(fleet[1], fleet[3])
+        fleet[2].hasPromptDisk = false
+        let client = fleet.client(of: fleet[1])
+        let number = client.ask(
+            .startCluster(
+                ClientRequest.StartCluster(
+                    cluster: ClusterID(high: 1, low: 1), name: try ClusterName("c"), machine: "counter",
+                    machineConfiguration: ByteBuffer(), nodes: try ["n1", "n2", "n3"].map { try NodeName($0) },
+                    timeoutMilliseconds: 500)))
+        #expect(fleet.server("c", on: 2) != nil)
+        fleet.cut(fleet[1], fleet[2])
+        #expect(fleet.run { client.responses[number] != nil })
+        #expect(fleet.server("c", on: 1) == nil)
+        fleet[2].hasPromptDisk = true
+        fleet.sync(fleet[2])
+        fleet.heal()
+        #expect(fleet.run { fleet.server("c", on: 2) == nil }, "it hears that the cluster was deleted")
+        fleet.run(milliseconds: 1_000)
+        for node in 1...3 { #expect(fleet.server("c", on: node) == nil) }
+    }
+
+    @Test func `what the coordinator itself refuses is said as it is`() throws {
+        let fleet = try KernelFleet(2)
+        fleet.run(milliseconds: 50)
+        guard case .error(let error)? = try fleet.client(of: fleet[1]).start("c", machine: "x", on: ["n1", "n2"]) else {
+            Issue.record("not refused")
+            return
+        }
+        #expect(error.code == .unknownMachine)
+        #expect(fleet.server("c", on: 2) == nil)
     }
 
     @Test func `without a majority nothing stays`() throws {

@@ -11,6 +11,8 @@ final class TestClient {
     private var correlation: UInt64 = 0
 
     private(set) var hellos = 0
+    /// The length of the longest frame that has come.
+    private(set) var longestFrame = 0
     private(set) var responses: [UInt64: ClientResponse] = [:]
     private(set) var results: [UInt64: (index: LogIndex, reply: ByteBuffer)] = [:]
     private(set) var rejections: [UInt64: FlotillaError] = [:]
@@ -41,6 +43,7 @@ final class TestClient {
     }
 
     private func take(_ frame: ByteBuffer) {
+        longestFrame = max(longestFrame, frame.readableBytes)
         let body = frame.getSlice(at: frame.readerIndex + 12, length: frame.readableBytes - 12) ?? ByteBuffer()
         guard let type = frame.getInteger(at: frame.readerIndex, as: UInt8.self).flatMap(FrameType.init),
             let number: UInt64 = frame.getInteger(at: frame.readerIndex + 4, endianness: .little)
