@@ -42,6 +42,9 @@ final class HostedServer {
     /// What the server adds to the digests of the nodes that it shares its cluster with.
     var digestShare: UInt64 = 0
 
+    /// When a member that missed the start may be asked again to make up for it.
+    var nextLateStart = Instant.zero
+
     /// Whether the kernel has it on its list for the end of the turn.
     var isDirty = false
     /// The deadline that stands in the kernel's heap.

@@ -120,7 +120,15 @@ extension Kernel {
     private func isMissing(_ server: HostedServer, on peer: Peer) {
         for member in server.members where member.peer === peer {
             step(server, .peerDown(member.uid))
-            guard server.creation.initial.member(member.uid) != nil else { continue }
+            guard server.creation.initial.member(member.uid) != nil, server.nextLateStart <= now else { continue }
+            server.nextLateStart = now + configuration.lateStartInterval
+            // One that has acknowledged entries before has lost them: it must not vote again as if it never had any.
+            if server.core.peerOverview.contains(where: { $0.uid == member.uid && $0.match > .zero }) {
+                output.events.append(
+                    .memberRefused(
+                        server.creation.clusterName, peer.name, reason: "it has lost the data of its member"))
+                continue
+            }
             send(.startServer(startRequest(for: server.creation)), to: peer)
         }
     }

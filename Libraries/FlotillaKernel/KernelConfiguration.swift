@@ -20,6 +20,8 @@ public struct KernelConfiguration: Sendable {
     public var memoryTableBytes = 1 << 30
     /// How many bytes of entries are applied for one server in one turn, so that a long replay holds up nobody else.
     public var applyBytesPerTurn = 4 << 20
+    /// How often a node whose member missed the start is asked to make up for it.
+    public var lateStartInterval: Duration = .seconds(1)
     /// How long a connection may stay without a hello.
     public var helloPatience: Duration = .seconds(5)
     /// How long a consistent query may wait for a majority before it is refused.

@@ -161,7 +161,7 @@ final class NodeRuntime {
         case .serverStarted(let server, let cluster): logger.debug("\(server) of cluster \(cluster) started")
         case .serverDeleted(let server, let cluster): logger.info("\(server) of cluster \(cluster) deleted")
         case .memberRefused(let cluster, let node, let reason):
-            logger.warning("node \(node) refuses its member of \(cluster): \(reason)")
+            logger.warning("the member of \(cluster) on node \(node) can not be started: \(reason)")
         case .machineHalted(let server, let reason):
             logger.error("the machine of \(server) has failed and applies nothing more: \(reason)")
         }
