@@ -17,8 +17,17 @@ extension Kernel {
                 .internalError,
                 "the log of \(recovered.creation.id) (\(recovered.creation.uid)) contradicts itself: \(inconsistency)")
         }
-        let server = try host(
-            recovered.creation, state: state, table: recovered.table, replayedThrough: recovered.lastApplied)
+        let machine: HostedMachine
+        var failure: MachineFailure?
+        do { machine = try makeMachine(for: recovered.creation) } catch {
+            // Only this server is concerned: it keeps what the others tell it, and applies nothing.
+            machine = AbsentMachine()
+            failure = MachineFailure(index: recovered.lastApplied.next, message: error.message)
+        }
+        let server = host(
+            recovered.creation, machine: machine, state: state, table: recovered.table,
+            replayedThrough: recovered.lastApplied)
+        if let failure { halt(server, failure) }
         server.lastEntryTime = timeOfLastEntry(in: server.table)
         memoryBytes += server.table.byteCount
         markDirty(server)
@@ -43,14 +52,18 @@ extension Kernel {
         }
     }
 
-    /// Puts a server into the kernel's tables.
-    private func host(
-        _ creation: ServerCreation, state: RecoveredState, table: MemoryTable, replayedThrough: LogIndex
-    ) throws(FlotillaError) -> HostedServer {
-        let machine = try registry.makeMachine(
+    private func makeMachine(for creation: ServerCreation) throws(FlotillaError) -> HostedMachine {
+        try registry.makeMachine(
             named: creation.machine,
             configuration: MachineConfiguration(
                 cluster: creation.clusterName, settings: creation.machineConfiguration))
+    }
+
+    /// Puts a server into the kernel's tables.
+    private func host(
+        _ creation: ServerCreation, machine: HostedMachine, state: RecoveredState, table: MemoryTable,
+        replayedThrough: LogIndex
+    ) -> HostedServer {
         let slot = freeSlots.popLast() ?? servers.count
         if slot == servers.count { servers.append(nil) }
         let core = RaftServer(
@@ -98,10 +111,12 @@ extension Kernel {
             uid: member.uid, clusterID: request.cluster, clusterName: request.name, id: member.id,
             machine: request.machine, machineConfiguration: request.machineConfiguration, initial: request.initial,
             createdAt: wallClock)
+        let machine = try makeMachine(for: creation)
         let state = RecoveredState(
             hardState: .initial, logTerms: LogTerms(), configurations: [(.zero, request.initial)],
             commitFloor: .zero)
-        let server = try host(creation, state: state, table: MemoryTable(), replayedThrough: .zero)
+        let server = host(
+            creation, machine: machine, state: state, table: MemoryTable(), replayedThrough: .zero)
         output.records.append(.serverCreated(creation))
         durableStarts[creation.uid] = []
         output.events.append(.serverStarted(creation.id, creation.clusterID))

@@ -80,7 +80,9 @@ public final class Kernel {
     ///   - identity: who this node is, with the incarnation of this start.
     ///   - seeds: other nodes that are known by setting only.
     ///   - seed: of all randomness: jitter and new identities.
-    /// - Throws: when a recovered server's machine is not registered or refuses its configuration.
+    /// A server whose machine is not registered, or refuses its configuration, is halted; the others are not touched.
+    ///
+    /// - Throws: when the log of a recovered server contradicts itself.
     public init(
         identity: Hello.Node, configuration: KernelConfiguration, registry: MachineRegistry,
         seeds: [(name: NodeName, address: NodeAddress)], recovered: RecoveredNode, seed: UInt64, now: Instant,

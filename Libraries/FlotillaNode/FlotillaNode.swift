@@ -43,7 +43,7 @@ public final class FlotillaNode: Service {
     /// Runs until the task is cancelled, a graceful shutdown is asked for, or the node must stop.
     ///
     /// - Throws: `StorageError` when the data directory is locked, foreign or damaged, or when a write fails;
-    ///   `FlotillaError` when the node can't listen or lacks a machine of one of its servers.
+    ///   `FlotillaError` when the node can't listen or the log of a server contradicts itself.
     public func run() async throws {
         let background = BackgroundThread(name: "flotilla-io")
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
@@ -128,6 +128,8 @@ public final class FlotillaNode: Service {
                 .serverChannelOption(.backlog, value: 256)
                 .serverChannelOption(.autoRead, value: false)
                 .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+                // A client whose machine is gone without a word is noticed some day.
+                .childChannelOption(.socketOption(.so_keepalive), value: 1)
                 .childChannelOption(.recvAllocator, value: NodeRuntime.receiveAllocator)
                 .childChannelOption(.writeBufferWaterMark, value: NodeRuntime.waterMark)
                 .childChannelInitializer { channel in
