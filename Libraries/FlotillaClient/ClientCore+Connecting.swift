@@ -37,6 +37,7 @@ extension ClientCore {
             }
         let address = link.key.address
         let attempt: EventLoopFuture<any Channel>
+        // What is no numeric address is a name to be looked up; a wrong one fails there and is told then.
         if let numeric = try? SocketAddress(ipAddress: address.host, port: Int(address.port)) {
             attempt = bootstrap.connect(to: numeric)
         } else {

@@ -20,6 +20,7 @@ extension ClusterClient {
         var last: FlotillaError?
         repeat {
             let answers = try await askAll(waiting: waiting, deadline)
+            // One good answer is enough; the errors count only when there is none.
             let located = answers.compactMap { try? $0.get() }
             let best = located.max { left, right in
                 left.leader == nil ? right.leader != nil || left.term < right.term : left.term < right.term

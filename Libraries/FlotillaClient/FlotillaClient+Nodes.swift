@@ -124,6 +124,7 @@ extension FlotillaClient {
     func pause(before deadline: NIODeadline) async throws {
         let minimum = configuration.minimumBackOff.timeAmount.nanoseconds
         let pause = Int64.random(in: minimum / 2...minimum * 2)
+        // A back-off: nothing is waited for but time.
         try await Task.sleep(for: .nanoseconds(max(0, min(pause, (deadline - .now()).nanoseconds))))
     }
 }

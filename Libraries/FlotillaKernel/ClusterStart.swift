@@ -53,7 +53,7 @@ extension Kernel {
         var start = ClusterStart(
             request: startRequest(for: server.creation), tickets: [ticket], deadline: ticket.deadline)
         start.isResumed = true
-        for member in start.members where member.nodeID == identity.id || peersByID[member.nodeID]?.isUp == true {
+        for member in start.members where member.nodeID == identity.id || server.core.isUp(member.uid) {
             start.started.insert(member.nodeID)
         }
         start.isElecting = true

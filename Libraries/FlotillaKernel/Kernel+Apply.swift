@@ -145,9 +145,13 @@ extension Kernel {
         var body = ByteBuffer()
         CommandPrefix(replyMode: .none).encode(into: &body)
         body.writeImmutableBuffer(command)
-        guard body.readableBytes <= configuration.commandBytes,
-            case .success(let index) = server.core.propose(count: 1)
-        else { return }
+        guard body.readableBytes <= configuration.commandBytes else {
+            let reason = "\(body.readableBytes) bytes, the limit is \(configuration.commandBytes)"
+            return output.events.append(.effectDropped(server.creation.id, reason: reason))
+        }
+        guard case .success(let index) = server.core.propose(count: 1) else {
+            return output.events.append(.effectDropped(server.creation.id, reason: "it does not lead any more"))
+        }
         append(.command, body: body, at: index, for: server)
     }
 }

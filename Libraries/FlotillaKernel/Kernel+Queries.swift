@@ -112,6 +112,7 @@ extension Kernel {
     private func refuse(_ ticket: WaitingReads.Ticket, server: ServerUID, _ error: FlotillaError) {
         guard let link = links[ticket.link] else { return }
         var correlations: [UInt64] = []
+        // It was read whole before it became a ticket, so it can't throw now.
         _ = try? QueryBatch.decode(ticket.body) { correlation, _ in correlations.append(correlation) }
         reject(correlations, server: server, error, on: link)
     }

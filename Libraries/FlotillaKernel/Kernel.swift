@@ -222,6 +222,7 @@ public enum KernelEvent: Sendable, Equatable {
     case serverStarted(ServerID, ClusterID)
     case serverDeleted(ServerID, ClusterID)
     case machineHalted(ServerID, String)
+    case effectDropped(ServerID, reason: String)
     case memberRefused(ClusterName, NodeName, reason: String)
 }
 

@@ -63,6 +63,7 @@ extension StateMachine {
         var payload = body
         payload.moveReaderIndex(forwardBy: prefix)
         var reader = WireReader(payload)
+        // Why it can't be read is the client's to find out: every member only has to agree that it can't.
         return try? Command(from: &reader)
     }
 }

@@ -160,6 +160,8 @@ final class NodeRuntime {
             logger.debug("\(server) follows \(leader?.description ?? "nobody") in term \(term)")
         case .serverStarted(let server, let cluster): logger.debug("\(server) of cluster \(cluster) started")
         case .serverDeleted(let server, let cluster): logger.info("\(server) of cluster \(cluster) deleted")
+        case .effectDropped(let server, let reason):
+            logger.error("a command that the machine of \(server) wanted appended is dropped: \(reason)")
         case .memberRefused(let cluster, let node, let reason):
             logger.warning("the member of \(cluster) on node \(node) can not be started: \(reason)")
         case .machineHalted(let server, let reason):

@@ -23,6 +23,8 @@ final class KernelFleet {
         var unsynced: [WALRecord] = []
         var log: [WALRecord] = []
         var wires: [LinkID: Wire] = [:]
+        /// What its kernel has said.
+        var events: [KernelEvent] = []
         /// The types of all frames that it has sent to other nodes.
         var sentToPeers: [FrameType] = []
 
@@ -118,6 +120,7 @@ final class KernelFleet {
         let more = node.kernel.endTurn()
         let output = node.kernel.output
         node.kernel.output = Kernel.Output()
+        node.events += output.events
         if !output.records.isEmpty { write(output.records, on: node) }
         for link in output.links { send(link, from: node) }
         for dial in output.dials { connect(dial, from: node) }

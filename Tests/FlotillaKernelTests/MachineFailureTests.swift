@@ -1,4 +1,6 @@
+import FlotillaConsensus
 import FlotillaMachine
+import FlotillaStorage
 import FlotillaWire
 import NIOCore
 import Testing
@@ -17,6 +19,21 @@ private struct Fragile: StateMachine {
         return sum
     }
     func answer(_ query: Nothing, at context: QueryContext) -> Int64 { sum }
+}
+
+/// A machine that wants more appended than a command may have.
+private struct Greedy: StateMachine {
+    struct Long: WireCodable {
+        init() {}
+        init(from reader: inout WireReader) throws(WireError) {}
+        func encode(into buffer: inout ByteBuffer) { buffer.writeRepeatingByte(1, count: 100) }
+    }
+    init(configuration: MachineConfiguration) {}
+    mutating func apply(_ command: Int64, at context: ApplyContext, effects: inout Effects) -> Int64 {
+        effects.append(Long())
+        return command
+    }
+    func answer(_ query: Nothing, at context: QueryContext) -> Int64 { 0 }
 }
 
 @Suite struct MachineFailureTests {
@@ -47,6 +64,23 @@ private struct Fragile: StateMachine {
         }
         #expect(overview.servers.map(\.state) == ["halted", "leader"])
         #expect(overview.servers[0].note.contains("index 3"))
+    }
+
+    @Test func `what a machine wants appended beyond the limit is dropped and said`() throws {
+        var machines = MachineRegistry()
+        machines.register(Greedy.self, as: "greedy")
+        var configuration = KernelConfiguration()
+        configuration.commandBytes = 64
+        let fleet = try KernelFleet(1, machines: machines, configuration: configuration)
+        try fleet.start("c", machine: "greedy", on: [1])
+        let server = try #require(fleet.server("c", on: 1))
+        let client = fleet.client(of: fleet[1])
+        #expect(client.number(client.add(7, to: server.uid)[0]) == 7)
+        #expect(server.core.lastIndex == 2)
+        #expect(
+            fleet[1].events.contains {
+                if case .effectDropped(server.creation.id, let reason) = $0 { reason.contains("64") } else { false }
+            })
     }
 
     @Test func `what a machine wants appended is appended once, by the leader`() throws {
