@@ -53,6 +53,13 @@ let libraries: [Target] = [
         ],
         path: "Libraries/FlotillaNode", swiftSettings: swift),
     .target(
+        name: "FlotillaSimulation",
+        dependencies: [
+            "FlotillaKernel", "FlotillaConsensus", "FlotillaStorage", "FlotillaMachine", "FlotillaMachines",
+            "FlotillaWire", nioCore, heap, deque,
+        ],
+        path: "Libraries/FlotillaSimulation", swiftSettings: swift),
+    .target(
         name: "FlotillaClient", dependencies: ["FlotillaWire", "FlotillaMachine", nioCore, nioPosix, deque, logging],
         path: "Libraries/FlotillaClient", swiftSettings: swift),
 ]
@@ -108,6 +115,13 @@ let tests: [Target] = [
             "FlotillaMachines", nioCore,
         ],
         path: "Tests/FlotillaKernelTests", swiftSettings: swift),
+    .testTarget(
+        name: "FlotillaSimulationTests",
+        dependencies: [
+            "FlotillaSimulation", "FlotillaKernel", "FlotillaConsensus", "FlotillaStorage", "FlotillaMachine",
+            "FlotillaMachines", "FlotillaWire", nioCore,
+        ],
+        path: "Tests/FlotillaSimulationTests", swiftSettings: swift),
     .testTarget(
         name: "FlotillaClientTests",
         dependencies: [
