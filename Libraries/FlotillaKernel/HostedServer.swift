@@ -7,20 +7,20 @@ import NIOCore
 /// One server of this node: its consensus, its log in memory, its machine, and whoever waits for something of it.
 ///
 /// A final class that the kernel owns, so that nothing is copied when a part of it changes.
-final class HostedServer {
+package final class HostedServer {
     /// Where in the kernel's table it stands.
     let slot: Int
-    let creation: ServerCreation
-    var core: RaftServer
-    let table: MemoryTable
-    let machine: HostedMachine
+    package let creation: ServerCreation
+    package var core: RaftServer
+    package let table: MemoryTable
+    package let machine: HostedMachine
 
     /// The entries that this turn has made or received and that are in neither the table nor the log yet.
     var open = OpenBatch()
     /// The clock in the newest entry; the next may not be earlier.
     var lastEntryTime: UInt64 = 0
 
-    var applied: LogIndex = .zero
+    package var applied: LogIndex = .zero
     var appliedTerm: Term = .zero
     var machineVersion: MachineVersion = 0
     /// Up to here everything was applied before the last restart: effects are not issued again.
@@ -28,7 +28,7 @@ final class HostedServer {
     /// The last-applied index that was written to the log of the node.
     var recordedApplied: LogIndex
     /// Why the machine applies nothing more.
-    var failure: MachineFailure?
+    package var failure: MachineFailure?
 
     var pending = PendingReplies()
     var reads = WaitingReads()
@@ -51,7 +51,7 @@ final class HostedServer {
     var armedDeadline: Instant?
     /// Set when the server is deleted, for whoever still holds it.
     var isDeleted = false
-    var counters = ServerCounters()
+    package var counters = ServerCounters()
 
     init(
         slot: Int, creation: ServerCreation, core: RaftServer, table: MemoryTable, machine: HostedMachine,
@@ -66,7 +66,7 @@ final class HostedServer {
         recordedApplied = replayedThrough
     }
 
-    var uid: ServerUID { creation.uid }
+    package var uid: ServerUID { creation.uid }
 
     /// The name of a member by its storage identity.
     func name(of uid: ServerUID?) -> ServerID? { uid.flatMap { core.configuration.member($0)?.id } }
@@ -154,21 +154,21 @@ struct WaitingReads {
 }
 
 /// What is counted of a server: plain numbers, read by the overview.
-struct ServerCounters {
-    var commands: UInt64 = 0
+package struct ServerCounters {
+    package var commands: UInt64 = 0
     var commandBytes: UInt64 = 0
     var rejectedCommands: UInt64 = 0
     var busyRejections: UInt64 = 0
     var queries: UInt64 = 0
-    var consistentQueries: UInt64 = 0
+    package var consistentQueries: UInt64 = 0
     var appendsSent: UInt64 = 0
     var appendsReceived: UInt64 = 0
     var entriesReceived: UInt64 = 0
-    var entriesApplied: UInt64 = 0
-    var elections: UInt64 = 0
-    var preVotes: UInt64 = 0
-    var leaderChanges: UInt64 = 0
-    var truncations: UInt64 = 0
+    package var entriesApplied: UInt64 = 0
+    package var elections: UInt64 = 0
+    package var preVotes: UInt64 = 0
+    package var leaderChanges: UInt64 = 0
+    package var truncations: UInt64 = 0
 
     var values: [NamedValue] {
         [

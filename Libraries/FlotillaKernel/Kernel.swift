@@ -106,6 +106,9 @@ public final class Kernel {
         counters.serversRecovered = UInt64(recovered.servers.count)
     }
 
+    /// The servers of this node, for whoever watches over a simulated one. Nothing of them may be changed.
+    package var hostedServers: [HostedServer] { servers.compactMap { $0 } }
+
     /// When `advance` is wanted next.
     public var deadline: Instant {
         min(nextHousekeeping, deadlines.earliest ?? nextHousekeeping)

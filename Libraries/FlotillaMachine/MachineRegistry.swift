@@ -13,6 +13,13 @@ public struct MachineRegistry: Sendable {
         factories[name] = { MachineHost(try Machine(configuration: $0)) }
     }
 
+    /// Adds machines that are hosted in another way than machines usually are.
+    package mutating func register(
+        _ name: String, _ make: @escaping @Sendable (MachineConfiguration) throws -> HostedMachine
+    ) {
+        factories[name] = make
+    }
+
     /// The registered names in order.
     public var names: [String] { factories.keys.sorted() }
 

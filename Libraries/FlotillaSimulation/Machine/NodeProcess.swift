@@ -1,0 +1,328 @@
+import DequeModule
+import FlotillaConsensus
+import FlotillaKernel
+import FlotillaStorage
+import FlotillaWire
+import NIOCore
+
+/// One life of a node: the kernel and the storage that run in a real node, with the simulated world around them
+/// instead of an event loop, a log thread and a background thread.
+///
+/// Sendable without a lock because a world lives on one thread; the jobs that carry it run on the world's executor.
+package final class NodeProcess: Party, @unchecked Sendable {
+    private enum Phase {
+        case starting
+        case serving
+        case stopping
+        case ended
+    }
+
+    let computer: Computer
+    let life: Int
+    private var phase = Phase.starting
+    private(set) var kernel: Kernel?
+    private(set) var log: WriteAheadLog?
+    /// Everything that this process has opened on its disk.
+    private var mounts: [SimulatedDisk.Mount] = []
+    private var files: AsyncFiles?
+    private var preparer: WALFilePreparer?
+    package private(set) var nodeID = NodeID.none
+
+    var connections: [LinkID: ConnectionEnd] = [:]
+    /// The kernel's links by the keys of the ends that they go over.
+    var links: [UInt64: Link] = [:]
+    /// What has come of a frame that is not whole yet, by connection.
+    var unfinished: [UInt64: ByteBuffer] = [:]
+    private var isTurnPlanned = false
+    private var alarmAt: Instant?
+    private var alarmNumber: UInt64 = 0
+    /// When what was handed to the log last gets there, and what the log handed back last; both keep their order.
+    private var lastRecords: UInt64 = 0
+    private var lastNotices: UInt64 = 0
+    private var idleNumber: UInt64 = 0
+
+    var world: World { computer.world }
+    private var scheduler: Scheduler { world.scheduler }
+
+    init(on computer: Computer, life: Int) {
+        self.computer = computer
+        self.life = life
+    }
+
+    /// Whether the kernel runs.
+    package var isServing: Bool { phase == .serving }
+    var isAlive: Bool { phase != .ended }
+
+    // MARK: Starting
+
+    /// Opens the data directory, recovers, and begins to serve.
+    func start() {
+        let files = AsyncFiles { self.mount($0) }
+        self.files = files
+        let newNodeID = NodeID(high: computer.random.bits(), low: computer.random.bits() | 1)
+        Task(executorPreference: world.executor) { [self] in
+            do throws(StorageError) {
+                let directory = try await DataDirectory.open(
+                    path: "/data", name: computer.name, newNodeID: newNodeID, files: files)
+                let settings = world.plan.options.walSettings(in: directory.walPath)
+                let mode = try await settings.resolveWriteMode(files)
+                let recovered = try await Recovery.run(settings: settings, nodeID: directory.nodeID, files: files)
+                serve(directory, settings: settings, mode: mode, recovered: recovered)
+            } catch {
+                failedToStart(error)
+            }
+        }
+    }
+
+    /// A view of the disk whose completions wait while the process is paused.
+    private func mount(_ handler: @escaping FileCompletionHandler) -> any FileSystem {
+        let mount = computer.disk.mount { [weak self] completion in
+            // A process that has ended still hears of its failed operations, so that its jobs come to their ends.
+            guard let self, self.isAlive else { return handler(completion) }
+            self.computer.whenAwake(self) { handler(completion) }
+        }
+        mounts.append(mount)
+        return mount
+    }
+
+    private func failedToStart(_ error: StorageError) {
+        guard isAlive else { return }
+        if error.code == .fileSystem {
+            computer.processEnded(self, "can't start: \(error)", restartAfter: 1_000_000_000)
+            return
+        }
+        if computer.isDamaged {
+            computer.isRefusing = true
+            world.report.refusedStarts += 1
+        } else {
+            world.fail(.recovery, "node \(computer.name) refuses a disk that nobody has damaged: \(error)")
+        }
+        computer.processEnded(self, "refuses to start: \(error)", restartAfter: nil)
+    }
+
+    private func serve(
+        _ directory: DataDirectory, settings: WALSettings, mode: WALWriteMode, recovered: RecoveredNode
+    ) {
+        guard isAlive else { return }
+        nodeID = directory.nodeID
+        world.checker.recovered(recovered, on: computer.number, node: directory.nodeID)
+        let identity = Hello.Node(
+            id: directory.nodeID, name: computer.name, incarnation: directory.incarnation, address: computer.address)
+        do throws(FlotillaError) {
+            let kernel = try Kernel(
+                identity: identity, configuration: world.plan.options.kernelConfiguration,
+                registry: world.ledger.machines(of: computer.number),
+                seeds: world.computers.map { ($0.name, $0.address) }, recovered: recovered,
+                seed: computer.random.bits(), now: localTime, wallClock: computer.clock.wall(at: scheduler.now))
+            self.kernel = kernel
+        } catch {
+            world.fail(.recovery, "node \(computer.name) can't take up what it recovered: \(error)")
+            return computer.processEnded(self, "\(error)", restartAfter: nil)
+        }
+        world.trace.add(
+            scheduler.now, .processReady, UInt64(computer.number), directory.incarnation.rawValue,
+            UInt64(recovered.servers.count))
+        world.report.note(recovered.report)
+        phase = .serving
+        openLog(settings: settings, mode: mode, recovered: recovered)
+        world.network.listen(computer.number) { [weak self] end in self?.accept(end) }
+        tellTime()
+        kernel?.advance()
+        touched()
+    }
+
+    /// The time by the computer's own clock.
+    var localTime: Instant { computer.clock.monotonic(at: scheduler.now) }
+
+    func tellTime() { kernel?.setTime(localTime, wallClock: computer.clock.wall(at: scheduler.now)) }
+
+    // MARK: The end
+
+    /// Ends the process in the middle of whatever it does.
+    func end() {
+        if let kernel { world.checker.ended(kernel) }
+        phase = .ended
+        for mount in mounts { mount.end() }
+        kernel = nil
+        log = nil
+        connections.removeAll()
+        links.removeAll()
+        unfinished.removeAll()
+    }
+
+    /// Stops in good order, as on SIGTERM.
+    func stop() {
+        guard phase == .serving, let kernel else { return }
+        phase = .stopping
+        tellTime()
+        kernel.stop()
+        _ = kernel.endTurn()
+        kernel.sayGoodbye()
+        carryOut()
+        // Behind the records that are on their way to the log.
+        scheduler.at(lastRecords) { [self] in
+            computer.whenAwake(self) { [self] in
+                log?.stop()
+                endIfStopped()
+            }
+        }
+    }
+
+    private func endIfStopped() {
+        guard phase == .stopping, log?.isStopped ?? true else { return }
+        computer.processEnded(self, "stopped", restartAfter: nil)
+    }
+
+    // MARK: The log
+
+    private func openLog(settings: WALSettings, mode: WALWriteMode, recovered: RecoveredNode) {
+        preparer = WALFilePreparer(settings: settings, mode: mode, nodeID: nodeID)
+        let view = mount { [weak self] completion in
+            guard let self, self.isAlive else { return }
+            self.log?.complete(completion)
+            self.planIdle()
+            self.endIfStopped()
+        }
+        let log = WriteAheadLog(
+            settings: settings, mode: mode, start: recovered.start, fileSystem: view,
+            handlers: WriteAheadLog.Handlers(
+                durable: { [unowned self] in takeNotices($0, status: $1) },
+                failure: { [unowned self] in logFailed($0) },
+                prepare: { [unowned self] in prepare($0, delay: $1) }))
+        self.log = log
+        log.start()
+    }
+
+    /// What became durable gets to the kernel a little later, as from another thread.
+    private func takeNotices(_ notices: [DurableNotice], status: WALStatus) {
+        lastNotices = max(lastNotices, scheduler.now + world.plan.options.handover(&computer.random))
+        scheduler.at(lastNotices) { [self] in
+            computer.whenAwake(self) { [self] in
+                guard isServing, let kernel else { return }
+                tellTime()
+                kernel.walCompleted(notices, status: status)
+                touched()
+            }
+        }
+    }
+
+    private func logFailed(_ error: StorageError) {
+        world.report.logFailures += 1
+        scheduler.after(0) { [self] in
+            computer.processEnded(
+                self, "its log has failed: \(error)",
+                restartAfter: computer.random.time(200_000_000...2_000_000_000))
+        }
+    }
+
+    private func prepare(_ sequence: UInt64, delay: UInt64) {
+        guard delay == 0 else {
+            return scheduler.after(delay) { [self] in
+                computer.whenAwake(self) { [self] in prepare(sequence, delay: 0) }
+            }
+        }
+        guard isAlive, let preparer, let files else { return }
+        let salt = computer.random.bits()
+        Task(executorPreference: world.executor) { [self] in
+            let result: Result<PreparedFile, FileSystemError>
+            do throws(FileSystemError) {
+                result = .success(try await preparer.prepare(sequence: sequence, salt: salt, files: files))
+            } catch {
+                result = .failure(error)
+            }
+            guard isAlive else { return }
+            computer.whenAwake(self) { [self] in prepared(result) }
+        }
+    }
+
+    private func prepared(_ result: Result<PreparedFile, FileSystemError>) {
+        switch result {
+        case .success(let file): log?.fileReady(file)
+        case .failure(let error): log?.preparationFailed(error)
+        }
+        endIfStopped()
+    }
+
+    /// A log that has nothing to do for a while seals its last batch.
+    private func planIdle() {
+        guard log?.wantsSeal == true else { return }
+        idleNumber += 1
+        let number = idleNumber
+        scheduler.after(20_000_000) { [self] in
+            guard number == idleNumber, isServing else { return }
+            computer.whenAwake(self) { [self] in log?.idle() }
+        }
+    }
+
+    private func submit(_ records: [WALRecord]) {
+        lastRecords = max(lastRecords, scheduler.now + world.plan.options.handover(&computer.random))
+        scheduler.at(lastRecords) { [self] in
+            computer.whenAwake(self) { [self] in
+                idleNumber += 1
+                log?.append(records)
+            }
+        }
+    }
+
+    // MARK: Turns
+
+    /// Something has happened: the turn ends a little later, so that what comes together is dealt with together.
+    func touched() {
+        guard !isTurnPlanned, isServing else { return }
+        isTurnPlanned = true
+        scheduler.after(computer.random.time(world.plan.options.turnNanoseconds)) { [self] in
+            computer.whenAwake(self) { [self] in endTurn() }
+        }
+    }
+
+    private func endTurn() {
+        isTurnPlanned = false
+        guard isServing, let kernel else { return }
+        tellTime()
+        let more = kernel.endTurn()
+        carryOut()
+        world.checker.look(at: kernel, on: computer.number)
+        setAlarm()
+        if more { touched() }
+    }
+
+    private func carryOut() {
+        guard let kernel else { return }
+        let output = kernel.output
+        kernel.output = Kernel.Output()
+        if !output.records.isEmpty { submit(output.records) }
+        for link in output.links { flush(link) }
+        for dial in output.dials { connect(dial) }
+        for event in output.events { world.heard(event, from: computer.number) }
+    }
+
+    private func setAlarm() {
+        guard let kernel else { return }
+        let deadline = kernel.deadline
+        if let alarmAt, alarmAt <= deadline { return }
+        planAlarm(deadline)
+    }
+
+    private func planAlarm(_ deadline: Instant) {
+        alarmAt = deadline
+        alarmNumber += 1
+        let number = alarmNumber
+        scheduler.at(computer.clock.time(of: deadline, now: scheduler.now)) { [self] in
+            guard number == alarmNumber else { return }
+            computer.whenAwake(self) { [self] in alarmRang(number) }
+        }
+    }
+
+    private func alarmRang(_ number: UInt64) {
+        guard number == alarmNumber, isServing else { return }
+        alarmAt = nil
+        tellTime()
+        kernel?.advance()
+        touched()
+    }
+
+    /// The clock goes at another rate now, so the alarm is due at another time.
+    func clockChanged() {
+        if let alarmAt { planAlarm(alarmAt) }
+    }
+}

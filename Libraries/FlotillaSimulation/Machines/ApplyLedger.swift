@@ -1,0 +1,52 @@
+import FlotillaMachine
+import FlotillaMachines
+import FlotillaWire
+
+/// What the machines of each cluster have become after each entry, by whoever applied it first: state machine safety
+/// (Ongaro and Ousterhout 2014, figure 3) says that it is the same on all.
+///
+/// Sendable without a lock because a world lives on one thread.
+package final class ApplyLedger: @unchecked Sendable {
+    private struct Line {
+        var chain: UInt64
+        var term: Term
+        var owner: Int
+    }
+
+    private var lines: [String: [Line]] = [:]
+    /// Is told what is wrong.
+    package var fail: (String) -> Void = { _ in }
+
+    package init() {}
+
+    func applied(_ cluster: String, _ index: LogIndex, term: Term, chain: UInt64, by owner: Int) {
+        let position = Int(index.rawValue) - 1
+        let count = lines[cluster]?.count ?? 0
+        if position == count {
+            lines[cluster, default: []].append(Line(chain: chain, term: term, owner: owner))
+            return
+        }
+        guard position < count, let first = lines[cluster]?[position] else {
+            return fail("node \(owner + 1) applies entry \(index) of \(cluster), where only \(count) were committed")
+        }
+        guard first.chain != chain else { return }
+        fail(
+            "the machines of \(cluster) differ after entry \(index): on node \(first.owner + 1) it was of term "
+                + "\(first.term), on node \(owner + 1) of term \(term)")
+    }
+
+    /// The machines of a node, each watched.
+    package func machines(of owner: Int) -> MachineRegistry {
+        var plain = MachineRegistry.shipped
+        plain.register(AppendList.self, as: "list")
+        var watched = MachineRegistry()
+        for name in plain.names {
+            watched.register(name) { [plain, self] configuration in
+                let machine = try plain.makeMachine(named: name, configuration: configuration)
+                return AuditedMachine(
+                    machine, cluster: configuration.cluster.description, owner: owner, ledger: self)
+            }
+        }
+        return watched
+    }
+}

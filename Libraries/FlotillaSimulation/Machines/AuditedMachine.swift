@@ -1,0 +1,69 @@
+import FlotillaMachine
+import FlotillaWire
+import NIOCore
+
+/// A machine that is watched: after each entry that it applies, what it has become is compared with what every other
+/// member of its cluster has become at the same entry.
+final class AuditedMachine: HostedMachine {
+    private let machine: HostedMachine
+    private let cluster: String
+    private let ledger: ApplyLedger
+    private let owner: Int
+    private var last: LogIndex = .zero
+    private var chain: UInt64 = 0
+
+    init(_ machine: HostedMachine, cluster: String, owner: Int, ledger: ApplyLedger) {
+        self.machine = machine
+        self.cluster = cluster
+        self.owner = owner
+        self.ledger = ledger
+    }
+
+    override func apply(
+        _ entries: ByteBuffer, version: inout MachineVersion, replies: inout Replies?, effects: inout Effects
+    ) throws(MachineFailure) -> (index: LogIndex, term: Term) {
+        // Replies are part of what is compared, so they are made whether anybody waits for them or not.
+        var all: Replies? = replies ?? Replies()
+        let before = all?.ends.count ?? 0
+        let reached = try machine.apply(entries, version: &version, replies: &all, effects: &effects)
+        if let all { audit(entries, replies: all, from: before) }
+        if replies != nil { replies = all }
+        return reached
+    }
+
+    private func audit(_ entries: ByteBuffer, replies: Replies, from before: Int) {
+        var rest = entries
+        var position = before
+        while let header = rest.withUnsafeReadableBytes({ Self.header($0) }), position < replies.ends.count {
+            if header.index != last.next {
+                ledger.fail("node \(owner + 1) applies entry \(header.index) of \(cluster) behind entry \(last)")
+            }
+            last = header.index
+            let start = position == 0 ? 0 : replies.ends[position - 1]
+            let reply = replies.bytes.getSlice(at: start, length: replies.ends[position] - start) ?? ByteBuffer()
+            mix(UInt64(header.kind.rawValue) << 32 | UInt64(header.bodyChecksum))
+            mix(UInt64(reply.withUnsafeReadableBytes { Checksum.crc32c($0) }))
+            ledger.applied(cluster, header.index, term: header.term, chain: chain, by: owner)
+            rest.moveReaderIndex(forwardBy: min(header.entryLength, rest.readableBytes))
+            position += 1
+        }
+    }
+
+    private static func header(_ bytes: UnsafeRawBufferPointer) -> EntryHeader? {
+        guard bytes.count >= EntryHeader.byteCount, let base = bytes.baseAddress else { return nil }
+        return EntryHeader.loadTrusted(from: base)
+    }
+
+    private func mix(_ word: UInt64) {
+        chain = (chain ^ word) &* 0x9e37_79b9_7f4a_7c15
+        chain ^= chain >> 31
+    }
+
+    override func answer(
+        _ query: ByteBuffer, at context: QueryContext, into buffer: inout ByteBuffer
+    ) throws(WireError) {
+        try machine.answer(query, at: context, into: &buffer)
+    }
+
+    override var overview: [NamedValue] { machine.overview }
+}

@@ -1,0 +1,142 @@
+import FlotillaConsensus
+import FlotillaKernel
+import FlotillaStorage
+
+/// What a world is like, drawn from its seed: every seed switches on a part of everything, so that each combination
+/// is met some time (swarm testing: Groce and others 2012).
+package struct WorldOptions: Equatable, Sendable {
+    /// A cluster that is started.
+    package struct Cluster: Equatable, Sendable {
+        package var name: String
+        /// The name of its machine.
+        package var machine: String
+        /// The numbers of the nodes that are members at first.
+        package var members: [Int]
+    }
+
+    package var nodes = 3
+    package var clusters: [Cluster] = []
+    package var clients = 4
+    /// How many keys the clients use in each cluster: few, so that they collide.
+    package var keys = 3
+    /// How long a client rests between two operations, in nanoseconds.
+    package var restNanoseconds: ClosedRange<UInt64> = 1_000_000...60_000_000
+    /// How many commands a client sends at once, at most.
+    package var burst = 1
+    /// How long clients wait before they give an operation up.
+    package var patienceNanoseconds: UInt64 = 2_000_000_000
+    /// How long the time with faults lasts.
+    package var activeNanoseconds: UInt64 = 15_000_000_000
+    /// Whether faults wait until the clusters have started.
+    package var startsCalmly = true
+
+    package var network = SimulatedNetwork.Settings()
+    package var disk = DiskSettings()
+    package var walFileBytes = 256 << 10
+    package var walPreparedFiles = 2
+    package var syncMethod = WALSyncMethod.auto
+    /// How long a turn gathers what happens.
+    package var turnNanoseconds: ClosedRange<UInt64> = 0...20_000
+    /// How long it takes from the kernel to the log and back.
+    package var handoverNanoseconds: ClosedRange<UInt64> = 1_000...60_000
+
+    package var electionTimeoutMilliseconds = 500
+    package var appendBytes = 4 << 10
+    package var followerWindowEntries = 1_024
+
+    package init() {}
+
+    /// The settings of the nodes' kernels.
+    package var kernelConfiguration: KernelConfiguration {
+        var configuration = KernelConfiguration()
+        configuration.raft = RaftSettings(
+            electionTimeout: .milliseconds(electionTimeoutMilliseconds), appendBytes: appendBytes,
+            followerWindowEntries: followerWindowEntries)
+        configuration.commandBytes = Self.commandBytes
+        configuration.readPatience = .seconds(5)
+        return configuration
+    }
+
+    private static let commandBytes = 2 << 10
+
+    /// The settings of the nodes' write-ahead logs.
+    package func walSettings(in directory: String) -> WALSettings {
+        var settings = WALSettings(directory: directory)
+        settings.fileBytes = UInt64(walFileBytes)
+        settings.preparedFiles = walPreparedFiles
+        settings.syncMethod = syncMethod
+        settings.commandBytes = Self.commandBytes
+        return settings
+    }
+
+    func handover(_ random: inout Randomness) -> UInt64 { random.time(handoverNanoseconds) }
+}
+
+extension WorldOptions {
+    /// Draws the options of a seed.
+    package init(seed: UInt64) {
+        var random = Randomness.of("options", seed: seed)
+        nodes = random.pick([3, 3, 3, 3, 4, 5, 5, 5, 6, 7])
+        let count = random.pick([1, 1, 1, 2, 2, 3, 4])
+        clusters = (0..<count).map { Self.drawCluster($0, nodes: nodes, &random) }
+        clients = random.number(2...8)
+        keys = random.pick([1, 2, 3, 5, 8])
+        burst = random.pick([1, 1, 1, 4, 16])
+        restNanoseconds = 500_000...(random.pick([5_000_000, 40_000_000, 200_000_000]))
+        patienceNanoseconds = random.pick([700_000_000, 2_000_000_000, 5_000_000_000])
+        activeNanoseconds = random.time(6_000_000_000...24_000_000_000)
+        startsCalmly = random.chance(perMille: 750)
+        drawNetwork(&random)
+        drawDisk(&random)
+        turnNanoseconds = 0...random.pick([1_000, 50_000, 500_000])
+        handoverNanoseconds = 1_000...random.pick([5_000, 100_000, 20_000_000])
+        electionTimeoutMilliseconds = random.pick([300, 500, 500, 1_000])
+        appendBytes = random.pick([200, 1 << 10, 64 << 10, 256 << 10])
+        followerWindowEntries = random.pick([4, 64, 32_768])
+    }
+
+    private static func drawCluster(_ number: Int, nodes: Int, _ random: inout Randomness) -> Cluster {
+        let size = min(nodes, random.pick([1, 3, 3, 3, 3, 4, 5, 5, 7]))
+        var members = Array(0..<nodes)
+        while members.count > size { members.remove(at: random.number(0...(members.count - 1))) }
+        let machine = random.pick(["kv", "kv", "counter", "list"])
+        return Cluster(name: "\(machine)\(number)", machine: machine, members: members)
+    }
+
+    private mutating func drawNetwork(_ random: inout Randomness) {
+        network.latency = random.pick([20_000...100_000, 50_000...500_000, 100_000...20_000_000])
+        network.retransmissionsPerMille = random.pick([0, 0, 5, 50])
+        network.splitsPerMille = random.pick([0, 50, 400])
+        guard random.chance(perMille: 350) else { return }
+        network.chaos.lossPerMille = random.pick([0, 20, 100, 300])
+        network.chaos.repeatPerMille = random.pick([0, 20, 200, 500])
+        network.chaos.latePerMille = random.pick([0, 20, 200])
+        network.chaos.lateness = 100_000...random.pick([2_000_000, 50_000_000, 1_000_000_000])
+    }
+
+    private mutating func drawDisk(_ random: inout Randomness) {
+        disk.takesDirect = random.chance(perMille: 600)
+        disk.tearsSectors = random.chance(perMille: 500)
+        disk.syncNanoseconds = random.pick([20_000...100_000, 50_000...2_000_000, 500_000...30_000_000])
+        walFileBytes = random.pick([64 << 10, 128 << 10, 256 << 10, 512 << 10])
+        walPreparedFiles = random.pick([1, 2, 2])
+        syncMethod = random.pick([.auto, .auto, .datasync, .sync, .oSync])
+    }
+}
+
+extension WorldOptions: CustomStringConvertible {
+    /// What decides most, on a line or two.
+    package var description: String {
+        let parts = clusters.map { "\($0.name) on \($0.members.map { "n\($0 + 1)" }.joined(separator: ","))" }
+        return """
+            \(nodes) nodes; \(parts.joined(separator: ", ")); \(clients) clients, \(keys) keys, bursts of \(burst); \
+            \(activeNanoseconds / 1_000_000) ms with faults\(startsCalmly ? ", calm start" : ""); \
+            latency \(network.latency.lowerBound / 1_000)-\(network.latency.upperBound / 1_000) us, \
+            retransmissions \(network.retransmissionsPerMille) per mille, messages lost \(network.chaos.lossPerMille), \
+            repeated \(network.chaos.repeatPerMille), late \(network.chaos.latePerMille) per mille; \
+            sync \(syncMethod.rawValue)\(disk.takesDirect ? "" : ", no direct writes"), \
+            files of \(walFileBytes >> 10) KiB; election timeout \(electionTimeoutMilliseconds) ms, \
+            appends of \(appendBytes) bytes, window \(followerWindowEntries)
+            """
+    }
+}
