@@ -83,6 +83,12 @@ let services: [Target] = [
             arguments, histogram,
         ],
         path: "Services/ctl/Control", swiftSettings: swift),
+    .target(
+        name: "FlotillaSimulator", dependencies: ["FlotillaSimulation", arguments],
+        path: "Services/simulate/Simulator", swiftSettings: swift),
+    .executableTarget(
+        name: "FlotillaSimulateCommand", dependencies: ["FlotillaSimulator", arguments], path: "Services/simulate/Main",
+        swiftSettings: swift),
     .executableTarget(
         name: "FlotillaCommand", dependencies: ["FlotillaControl"], path: "Services/ctl/Main", swiftSettings: swift),
 ]
@@ -154,6 +160,7 @@ let package = Package(
     products: [
         .executable(name: "flotilla", targets: ["FlotillaCommand"]),
         .executable(name: "flotilla-node", targets: ["FlotillaNodeCommand"]),
+        .executable(name: "flotilla-simulate", targets: ["FlotillaSimulateCommand"]),
         .library(
             name: "FlotillaClient", targets: ["FlotillaClient", "FlotillaMachine", "FlotillaMachines", "FlotillaWire"]),
         .library(

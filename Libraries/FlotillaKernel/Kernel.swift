@@ -109,6 +109,20 @@ public final class Kernel {
     /// The servers of this node, for whoever watches over a simulated one. Nothing of them may be changed.
     package var hostedServers: [HostedServer] { servers.compactMap { $0 } }
 
+    /// Takes what is to be done, all at once.
+    package func takeOutput() -> Output {
+        defer { output = Output() }
+        return output
+    }
+
+    /// Asks a leader to hand over, as a client's request does.
+    package func transferLeadership(of server: HostedServer, to target: ServerUID) {
+        step(server, .transferLeadership(to: target, giveUpAt: now + .seconds(2)))
+    }
+
+    /// Makes a server campaign, as a client's request does.
+    package func triggerElection(of server: HostedServer) { step(server, .triggerElection) }
+
     /// When `advance` is wanted next.
     public var deadline: Instant {
         min(nextHousekeeping, deadlines.earliest ?? nextHousekeeping)

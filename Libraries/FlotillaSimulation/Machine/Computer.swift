@@ -24,6 +24,10 @@ package final class Computer {
     private var pauses = 0
     /// What has happened to the process while it was paused.
     private var held: [() -> Void] = []
+    /// The identity that the last process found on the disk.
+    var lastNodeID = NodeID.none
+    /// Whether a process is to be started once the one that is stopping has ended.
+    private var isStartWanted = false
     /// Whether a start is planned.
     private var isStartPlanned = false
 
@@ -45,7 +49,9 @@ package final class Computer {
 
     /// Starts a process unless one runs, or the computer is off or refuses.
     package func start() {
+        if let process, process.isStopping { isStartWanted = true }
         guard isPowered, process == nil, !isRefusing else { return }
+        isStartWanted = false
         lives += 1
         world.trace.add(world.scheduler.now, .processStarted, UInt64(number), UInt64(lives))
         let process = NodeProcess(on: self, life: lives)
@@ -71,6 +77,7 @@ package final class Computer {
         world.trace.add(world.scheduler.now, .processEnded, UInt64(number), note: reason)
         world.network.processEnded(number)
         process.end()
+        world.checker.forget(number)
     }
 
     /// Takes the power away: what was not durable is at the mercy of the disk.
@@ -82,6 +89,7 @@ package final class Computer {
             self.process = nil
             held.removeAll()
             process.end()
+            world.checker.forget(number)
         }
         isPowered = false
         disk.losePower()
@@ -99,16 +107,20 @@ package final class Computer {
     func processEnded(_ process: NodeProcess, _ reason: String, restartAfter delay: UInt64?) {
         guard self.process === process else { return }
         kill(reason)
-        if let delay { startSoon(after: delay) }
+        if let delay { startSoon(after: delay) } else if isStartWanted { startSoon(after: 0) }
     }
 
     /// Replaces the disk by an empty one: from now on this is another node under the old name.
     package func wipe() {
         kill("its disk is replaced")
         disk.wipe()
+        lastNodeID = .none
         isDamaged = false
         isRefusing = false
     }
+
+    /// Whether its disk is that of a node, as far as a process on it has found out.
+    func hosts(_ node: NodeID) -> Bool { lastNodeID == node }
 
     // MARK: Pauses
 

@@ -23,7 +23,7 @@ package final class NodeProcess: Party, @unchecked Sendable {
     private(set) var kernel: Kernel?
     private(set) var log: WriteAheadLog?
     /// Everything that this process has opened on its disk.
-    private var mounts: [SimulatedDisk.Mount] = []
+    private var mounts: [DiskMount] = []
     private var files: AsyncFiles?
     private var preparer: WALFilePreparer?
     package private(set) var nodeID = NodeID.none
@@ -51,6 +51,7 @@ package final class NodeProcess: Party, @unchecked Sendable {
 
     /// Whether the kernel runs.
     package var isServing: Bool { phase == .serving }
+    var isStopping: Bool { phase == .stopping }
     var isAlive: Bool { phase != .ended }
 
     // MARK: Starting
@@ -75,7 +76,7 @@ package final class NodeProcess: Party, @unchecked Sendable {
     }
 
     /// A view of the disk whose completions wait while the process is paused.
-    private func mount(_ handler: @escaping FileCompletionHandler) -> any FileSystem {
+    private func mount(_ handler: @escaping FileCompletionHandler) -> DiskMount {
         let mount = computer.disk.mount { [weak self] completion in
             // A process that has ended still hears of its failed operations, so that its jobs come to their ends.
             guard let self, self.isAlive else { return handler(completion) }
@@ -105,6 +106,7 @@ package final class NodeProcess: Party, @unchecked Sendable {
     ) {
         guard isAlive else { return }
         nodeID = directory.nodeID
+        computer.lastNodeID = directory.nodeID
         world.checker.recovered(recovered, on: computer.number, node: directory.nodeID)
         let identity = Hello.Node(
             id: directory.nodeID, name: computer.name, incarnation: directory.incarnation, address: computer.address)
@@ -288,8 +290,7 @@ package final class NodeProcess: Party, @unchecked Sendable {
 
     private func carryOut() {
         guard let kernel else { return }
-        let output = kernel.output
-        kernel.output = Kernel.Output()
+        let output = kernel.takeOutput()
         if !output.records.isEmpty { submit(output.records) }
         for link in output.links { flush(link) }
         for dial in output.dials { connect(dial) }
@@ -318,6 +319,14 @@ package final class NodeProcess: Party, @unchecked Sendable {
         alarmAt = nil
         tellTime()
         kernel?.advance()
+        touched()
+    }
+
+    /// Lets an operator do something with the kernel.
+    func act(_ body: (Kernel) -> Void) {
+        guard isServing, let kernel else { return }
+        tellTime()
+        body(kernel)
         touched()
     }
 

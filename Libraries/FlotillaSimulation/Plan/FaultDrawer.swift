@@ -14,17 +14,16 @@ struct FaultDrawer {
     }
 
     /// The faults in the order of their times.
-    consuming func draw() -> [PlannedFault] {
-        var drawer = self
-        let makers = drawer.drawKinds()
+    mutating func draw() -> [PlannedFault] {
+        let makers = drawKinds()
         guard !makers.isEmpty else { return [] }
-        let pause = drawer.random.pick([150_000_000, 500_000_000, 1_500_000_000] as [UInt64])
+        let pause = random.pick([150_000_000, 500_000_000, 1_500_000_000] as [UInt64])
         var faults: [PlannedFault] = []
-        var time = drawer.random.time(0...1_000_000_000)
+        var time = random.time(0...1_000_000_000)
         while time < options.activeNanoseconds, faults.count < 200 {
-            let maker = drawer.random.pick(makers)
-            faults.append(PlannedFault(number: faults.count, time: time, fault: maker(&drawer)))
-            time += drawer.random.time(0...(2 * pause))
+            let maker = random.pick(makers)
+            faults.append(PlannedFault(number: faults.count, time: time, fault: maker(&self)))
+            time += random.time(0...(2 * pause))
         }
         return faults
     }
@@ -47,7 +46,7 @@ struct FaultDrawer {
             { .slowDisk($0.target(), factor: UInt64($0.random.number(5...200)), for: $0.short()) },
             { .stalledDisk($0.target(), for: $0.short()) },
             { .fullDisk($0.node(), for: 2 * $0.short()) },
-            { .failedSync($0.target(), marksClean: $0.coin()) },
+            { .failedSync($0.target(), marksClean: false) },
             { .failedWrite($0.target()) },
             { .failedRead($0.node()) },
             { .rot($0.node(), $0.random.pick(Fault.Rot.allCases)) },

@@ -11,7 +11,8 @@ package struct Plan: Equatable, Sendable {
     package init(seed: UInt64) {
         self.seed = seed
         options = WorldOptions(seed: seed)
-        faults = FaultDrawer(seed: seed, options: options).draw()
+        var drawer = FaultDrawer(seed: seed, options: options)
+        faults = drawer.draw()
     }
 
     /// A plan made by hand.

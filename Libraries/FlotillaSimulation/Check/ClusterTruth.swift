@@ -1,0 +1,90 @@
+import FlotillaWire
+
+/// What is known to be true of one cluster, whatever its members believe.
+final class ClusterTruth {
+    /// A committed entry.
+    struct Line {
+        var term: Term
+        var checksum: UInt32
+        /// The term in which somebody first knew it to be committed.
+        var committedIn: Term
+    }
+
+    private struct Place: Hashable {
+        var index: UInt64
+        var term: UInt64
+    }
+
+    /// The committed log from index 1 on.
+    private(set) var committed: [Line] = []
+    private var leaders: [Term: (uid: ServerUID, host: Int)] = [:]
+    /// By index and term: the entry there and the term of the one before it. Two logs with the same index and term are
+    /// the same up to there (log matching), so there is only one such entry, and only one such predecessor.
+    private var entries: [Place: (checksum: UInt32, previous: Term)] = [:]
+
+    var lastCommitted: LogIndex { LogIndex(UInt64(committed.count)) }
+
+    /// Notes who leads a term.
+    func leads(_ uid: ServerUID, on host: Int, in term: Term) throws(Violation) {
+        if let known = leaders[term], known.uid != uid {
+            throw Violation(.electionSafety, "n\(known.host + 1) and n\(host + 1) both lead term \(term)")
+        }
+        leaders[term] = (uid, host)
+    }
+
+    /// Notes an entry of some log.
+    func holds(_ entry: LogLine, at index: LogIndex, previous: Term, on host: Int) throws(Violation) {
+        let place = Place(index: index.rawValue, term: entry.term.rawValue)
+        guard let known = entries[place] else {
+            entries[place] = (entry.checksum, previous)
+            return
+        }
+        guard known.checksum == entry.checksum, known.previous == previous else {
+            throw Violation(
+                .logMatching,
+                "the log of n\(host + 1) has another entry \(index) of term \(entry.term), or another before it, "
+                    + "than some other log")
+        }
+    }
+
+    /// Notes that a server in some term holds an entry for committed.
+    func commits(_ entry: LogLine, at index: LogIndex, by host: Int, in term: Term) throws(Violation) {
+        let position = Int(index.rawValue) - 1
+        guard position < committed.count else {
+            committed.append(Line(term: entry.term, checksum: entry.checksum, committedIn: term))
+            return
+        }
+        let known = committed[position]
+        guard known.term == entry.term, known.checksum == entry.checksum else {
+            throw Violation(
+                .committedIsFinal,
+                "n\(host + 1) commits an entry of term \(entry.term) at \(index), where one of term \(known.term) "
+                    + "was committed in term \(known.committedIn)")
+        }
+    }
+
+    /// Whether a new leader's log has all that was committed in earlier terms (Ongaro and Ousterhout 2014, 5.4).
+    func elects(_ log: [LogLine], on host: Int, in term: Term) throws(Violation) {
+        for (position, line) in committed.enumerated() where line.committedIn < term {
+            guard position < log.count else {
+                throw Violation(
+                    .leaderCompleteness,
+                    "n\(host + 1) leads term \(term) with a log through \(log.count), but \(position + 1) was "
+                        + "committed in term \(line.committedIn)")
+            }
+            guard log[position].term == line.term, log[position].checksum == line.checksum else {
+                throw Violation(
+                    .leaderCompleteness,
+                    "n\(host + 1) leads term \(term) with another entry \(position + 1) than was committed in term "
+                        + "\(line.committedIn)")
+            }
+        }
+    }
+}
+
+/// What is remembered of an entry in some server's log.
+struct LogLine: Equatable {
+    var term: Term
+    /// Over kind and body.
+    var checksum: UInt32
+}

@@ -1,0 +1,39 @@
+import FlotillaWire
+
+/// Something that a client asked, from the asking to the answer or to the end of its patience.
+package final class Attempt {
+    package let client: Int
+    package let cluster: Int
+    package let work: ClientWork
+    package let invoked: UInt64
+    /// When the answer came; `nil` while there is none.
+    package private(set) var returned: UInt64?
+    package private(set) var answer: ClientAnswer?
+    /// Whether the client has stopped waiting.
+    package private(set) var isOver = false
+    /// Whether it is certain that it had no effect.
+    package private(set) var hadNoEffect = false
+    /// The number under which it is on its way; `nil` while it is not.
+    var correlation: UInt64?
+    /// The checksum of the entry's body that the command becomes.
+    var checksum: UInt32 = 0
+
+    init(client: Int, cluster: Int, work: ClientWork, invoked: UInt64) {
+        self.client = client
+        self.cluster = cluster
+        self.work = work
+        self.invoked = invoked
+    }
+
+    func answered(_ answer: ClientAnswer, at time: UInt64) {
+        self.answer = answer
+        returned = time
+        isOver = true
+    }
+
+    /// Gives up. What is on its way may still take effect; what is not will not.
+    func givenUp() {
+        isOver = true
+        hadNoEffect = correlation == nil || work.isQuery
+    }
+}

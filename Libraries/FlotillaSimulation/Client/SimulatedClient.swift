@@ -1,0 +1,291 @@
+import FlotillaWire
+import NIOCore
+
+/// A client that asks one thing, or a burst of things, after the other: it looks for the leader, repeats what was
+/// certainly not taken in, and gives up when its patience is over, as the SDK does.
+final class SimulatedClient: ClientConnectionOwner {
+    /// What it knows about a cluster.
+    struct Route {
+        var leader: ServerUID?
+        var members: [(uid: ServerUID, node: Int)]
+    }
+
+    let number: Int
+    unowned let world: World
+    private var random: Randomness
+    private var connections: [Int: ClientConnection] = [:]
+    var routes: [Int: Route] = [:]
+    private var correlation: UInt64 = 0
+    /// The attempts of the present round by their numbers, and those alone.
+    private var open: [UInt64: Attempt] = [:]
+    private var round: [Attempt] = []
+    private var roundNumber: UInt64 = 0
+    private var cluster = 0
+    private var wantsFollower = false
+    /// The request for the leader that is out, and where.
+    private var locating: (correlation: UInt64, node: Int)?
+    /// What to ask next, before anything is drawn.
+    private var orders: [(cluster: Int, work: ClientWork, done: (Attempt) -> Void)] = []
+    private var orderDone: ((Attempt) -> Void)?
+    var isResting = true
+
+    init(number: Int, world: World) {
+        self.number = number
+        self.world = world
+        random = .of("client", number, seed: world.plan.seed)
+    }
+
+    var host: Int { SimulatedNetwork.clientsStart + number }
+
+    // MARK: Rounds
+
+    /// Begins to work.
+    func start() { rest() }
+
+    /// Asks something at the next opportunity; `done` gets what became of it.
+    func order(_ work: ClientWork, of cluster: Int, done: @escaping (Attempt) -> Void) {
+        orders.append((cluster, work, done))
+    }
+
+    private func rest() {
+        isResting = true
+        world.scheduler.after(random.time(world.plan.options.restNanoseconds)) { [weak self] in self?.begin() }
+    }
+
+    private func begin() {
+        guard world.isRunning else { return }
+        guard let works = nextWorks() else { return rest() }
+        isResting = false
+        roundNumber += 1
+        wantsFollower = random.chance(perMille: 400)
+        round = works.map { work in
+            Attempt(client: number, cluster: cluster, work: work, invoked: world.scheduler.now)
+        }
+        for attempt in round { world.invoked(attempt) }
+        let mine = roundNumber
+        world.scheduler.after(world.plan.options.patienceNanoseconds) { [weak self] in self?.impatient(mine) }
+        pursue()
+    }
+
+    private func nextWorks() -> [ClientWork]? {
+        orderDone = nil
+        if !orders.isEmpty {
+            let order = orders.removeFirst()
+            cluster = order.cluster
+            orderDone = order.done
+            return [order.work]
+        }
+        guard world.wantsWork else { return nil }
+        cluster = random.number(0...(world.plan.options.clusters.count - 1))
+        let machine = world.plan.options.clusters[cluster].machine
+        let count = random.number(1...world.plan.options.burst)
+        let works = (0..<count).map { _ in world.drawer.draw(for: machine, cluster: cluster) }
+        // One frame holds commands or queries, not both.
+        return works.filter { $0.isQuery == works[0].isQuery }
+    }
+
+    /// The patience of a round is over.
+    private func impatient(_ number: UInt64) {
+        guard number == roundNumber, !isResting else { return }
+        let isStuck = !open.isEmpty
+        for attempt in round where !attempt.isOver {
+            attempt.givenUp()
+            world.givenUp(attempt)
+        }
+        // What was silent may stay so: the next round looks for the leader again.
+        routes[cluster] = nil
+        if isStuck, random.chance(perMille: 500) { closeAll() }
+        endRound()
+    }
+
+    private func endRound() {
+        open.removeAll()
+        locating = nil
+        if let attempt = round.first { orderDone?(attempt) }
+        orderDone = nil
+        round = []
+        rest()
+    }
+
+    // MARK: Sending
+
+    /// Sends what is not on its way and not answered.
+    private func pursue() {
+        guard !isResting, world.isRunning else { return }
+        let waiting = round.filter { !$0.isOver && $0.correlation == nil }
+        guard !waiting.isEmpty else { return }
+        guard let route = routes[cluster], let target = target(in: route, isQuery: waiting[0].work.isQuery) else {
+            return locate()
+        }
+        send(waiting, to: target.uid, over: connection(to: target.node))
+    }
+
+    private func target(in route: Route, isQuery: Bool) -> (uid: ServerUID, node: Int)? {
+        if isQuery, wantsFollower, !route.members.isEmpty { return random.pick(route.members) }
+        return route.members.first { $0.uid == route.leader }
+    }
+
+    private func connection(to node: Int) -> ClientConnection {
+        if let connection = connections[node] { return connection }
+        let connection = ClientConnection(from: host, to: node, owner: self, world: world)
+        connections[node] = connection
+        return connection
+    }
+
+    private func send(_ attempts: [Attempt], to server: ServerUID, over connection: ClientConnection) {
+        for attempt in attempts {
+            correlation += 1
+            attempt.correlation = correlation
+            open[correlation] = attempt
+        }
+        connection.send { buffer in
+            if attempts[0].work.isQuery {
+                buffer.writeFrame(.queries) { Self.write(queries: attempts, to: server, into: &$0) }
+            } else {
+                buffer.writeFrame(.commands) { Self.write(commands: attempts, to: server, into: &$0) }
+            }
+        }
+        sentTo = connection.node
+    }
+
+    private var sentTo = -1
+
+    private static func write(queries attempts: [Attempt], to server: ServerUID, into buffer: inout ByteBuffer) {
+        let start = buffer.writerIndex
+        QueryBatch.begin(target: server, consistency: .consistent, into: &buffer)
+        for attempt in attempts {
+            QueryBatch.append(correlation: attempt.correlation ?? 0, into: &buffer) { attempt.work.encode(into: &$0) }
+        }
+        QueryBatch.setCount(attempts.count, from: start, in: &buffer)
+    }
+
+    private static func write(commands attempts: [Attempt], to server: ServerUID, into buffer: inout ByteBuffer) {
+        let start = buffer.writerIndex
+        CommandBatch.begin(target: server, into: &buffer)
+        for attempt in attempts {
+            CommandBatch.append(correlation: attempt.correlation ?? 0, into: &buffer) { buffer in
+                let body = buffer.writerIndex
+                CommandPrefix().encode(into: &buffer)
+                attempt.work.encode(into: &buffer)
+                let bytes = buffer.getSlice(at: body, length: buffer.writerIndex - body) ?? ByteBuffer()
+                attempt.checksum = bytes.withUnsafeReadableBytes { Checksum.crc32c($0) }
+            }
+        }
+        CommandBatch.setCount(attempts.count, from: start, in: &buffer)
+    }
+
+    /// Asks some node where the leader is.
+    private func locate() {
+        guard locating == nil else { return }
+        correlation += 1
+        let node = random.number(0...(world.computers.count - 1))
+        let number = correlation
+        locating = (number, node)
+        guard let name = try? ClusterName(world.clusterNames[cluster]) else { return }
+        let request = ClientRequest.locate(cluster: name, waits: random.chance(perMille: 700), timeoutMilliseconds: 500)
+        connection(to: node).send { buffer in
+            buffer.writeFrame(request.frameType, correlation: number) { request.encodeBody(into: &$0) }
+        }
+        world.scheduler.after(800_000_000) { [weak self] in
+            guard let self, self.locating?.correlation == number else { return }
+            self.locating = nil
+            self.pursue()
+        }
+    }
+
+    private func pursueSoon() {
+        let mine = roundNumber
+        world.scheduler.after(random.time(1_000_000...40_000_000)) { [weak self] in
+            guard let self, self.roundNumber == mine else { return }
+            self.pursue()
+        }
+    }
+
+    private func closeAll() {
+        for node in connections.keys.sorted() { connections[node]?.close() }
+        connections.removeAll()
+    }
+
+    // MARK: What comes back
+
+    func received(_ type: FrameType, correlation: UInt64, body: ByteBuffer, on connection: ClientConnection) {
+        do {
+            switch type {
+            case .results, .answers:
+                var results: [(UInt64, LogIndex, ByteBuffer)] = []
+                _ = try ResultBatch.decode(body) { results.append(($0, $1, $2)) }
+                for result in results { try answered(result.0, index: result.1, result.2) }
+            case .rejections:
+                var reader = WireReader(body)
+                rejected(try Rejections(from: &reader))
+            default:
+                if let response = try ClientResponse.decode(type, body: body) { heard(response, correlation) }
+            }
+        } catch {
+            world.fail(.client, "client \(number) can't read what it is sent: \(error)")
+        }
+    }
+
+    private func answered(_ correlation: UInt64, index: LogIndex, _ bytes: ByteBuffer) throws(WireError) {
+        guard let attempt = open.removeValue(forKey: correlation), !attempt.isOver else { return }
+        let answer = try attempt.work.answer(in: bytes, index: index)
+        attempt.answered(answer, at: world.scheduler.now)
+        world.drawer.learn(attempt.work, answer, cluster: attempt.cluster)
+        world.answered(attempt, index: index)
+        if round.allSatisfy(\.isOver) { endRound() }
+    }
+
+    private func rejected(_ rejections: Rejections) {
+        let isUnknown = rejections.error.code == .outcomeUnknown
+        var isConcerned = false
+        for correlation in rejections.correlations {
+            guard let attempt = open.removeValue(forKey: correlation), !attempt.isOver else { continue }
+            isConcerned = true
+            world.rejected(attempt, rejections.error)
+            if isUnknown { continue }
+            attempt.correlation = nil
+        }
+        guard isConcerned else { return }
+        redirect(rejections.error)
+        pursueSoon()
+    }
+
+    private func redirect(_ error: FlotillaError) {
+        guard let leader = error.leader, let route = routes[cluster],
+            let member = route.members.first(where: { world.computers[$0.node].name == leader.node })
+        else { return routes[cluster] = nil }
+        routes[cluster]?.leader = member.uid
+    }
+
+    private func heard(_ response: ClientResponse, _ correlation: UInt64) {
+        guard let asked = locating, asked.correlation == correlation else { return }
+        locating = nil
+        guard case .located(let located) = response, let leader = located.leader else { return pursueSoon() }
+        let members = located.configuration.members.compactMap { member in
+            world.computers.first { $0.name == member.id.node }.map { (uid: member.uid, node: $0.number) }
+        }
+        routes[cluster] = Route(leader: leader, members: members)
+        if members.contains(where: { $0.uid == leader }) { pursue() } else { pursueSoon() }
+    }
+
+    func ended(_ connection: ClientConnection) {
+        if connections[connection.node] === connection { connections[connection.node] = nil }
+        if locating?.node == connection.node {
+            locating = nil
+            pursueSoon()
+        }
+        guard sentTo == connection.node, !open.isEmpty else { return }
+        for correlation in open.keys.sorted() {
+            guard let attempt = open.removeValue(forKey: correlation), !attempt.isOver else { continue }
+            if attempt.work.isQuery {
+                attempt.correlation = nil
+            } else {
+                // It may have been taken in: nobody will ever say.
+                attempt.givenUp()
+                world.givenUp(attempt)
+            }
+        }
+        routes[cluster] = nil
+        if round.allSatisfy(\.isOver) { endRound() } else { pursueSoon() }
+    }
+}

@@ -1,0 +1,85 @@
+import FlotillaKernel
+import FlotillaStorage
+
+/// What was met in a world, or in many: what went wrong in it, and which states it came through.
+package struct Report: Equatable, Sendable {
+    package var worlds = 0
+    package var virtualNanoseconds: UInt64 = 0
+    package var happenings: UInt64 = 0
+    package var faults: [String: Int] = [:]
+
+    package var attempts = 0
+    package var answers = 0
+    package var unknown = 0
+    package var followerReads = 0
+
+    package var elections = 0
+    package var preVotes: UInt64 = 0
+    package var candidacies: UInt64 = 0
+    package var truncations = 0
+    package var configurations = 0
+    package var configurationsUndone = 0
+    package var recoveries = 0
+    package var tornTails = 0
+    package var refusedStarts = 0
+    package var logFailures = 0
+    package var undecidedHistories = 0
+    package var configurationsSearched = 0
+    /// The longest that clusters took to serve again after the last fault, in nanoseconds.
+    package var slowestRecovery: UInt64 = 0
+
+    package init() {}
+
+    mutating func note(_ counters: ServerCounters) {
+        preVotes += counters.preVotes
+        candidacies += counters.elections
+    }
+
+    mutating func note(_ recovery: RecoveryReport) {
+        recoveries += 1
+        if recovery.tornBytes > 0 { tornTails += 1 }
+    }
+
+    mutating func note(_ disk: DiskFaultCounts) {
+        count("syncs failed", disk.failedSyncs)
+        count("writes failed", disk.failedWrites)
+        count("reads failed", disk.failedReads)
+        count("operations refused for space", disk.refusedForSpace)
+        count("operations cut off", disk.cutOffOperations)
+        count("unsynced sectors lost", disk.lostSectors)
+        count("sectors torn", disk.tornSectors)
+        count("names undone", disk.lostNameChanges)
+        count("bits flipped", disk.flippedBits)
+        count("writes lost", disk.lostWrites)
+        count("writes misdirected", disk.misdirectedWrites)
+    }
+
+    mutating func count(_ kind: String, _ number: Int = 1) {
+        if number > 0 { faults[kind, default: 0] += number }
+    }
+
+    /// Adds what was met elsewhere.
+    package mutating func add(_ other: Report) {
+        worlds += other.worlds
+        virtualNanoseconds += other.virtualNanoseconds
+        happenings += other.happenings
+        for (kind, number) in other.faults { count(kind, number) }
+        attempts += other.attempts
+        answers += other.answers
+        unknown += other.unknown
+        followerReads += other.followerReads
+        elections += other.elections
+        preVotes += other.preVotes
+        candidacies += other.candidacies
+        truncations += other.truncations
+        configurations += other.configurations
+        configurationsUndone += other.configurationsUndone
+        recoveries += other.recoveries
+        tornTails += other.tornTails
+        refusedStarts += other.refusedStarts
+        logFailures += other.logFailures
+        undecidedHistories += other.undecidedHistories
+        configurationsSearched += other.configurationsSearched
+        slowestRecovery = max(slowestRecovery, other.slowestRecovery)
+    }
+}

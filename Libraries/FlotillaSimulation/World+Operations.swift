@@ -1,0 +1,53 @@
+import FlotillaConsensus
+import FlotillaKernel
+import FlotillaWire
+
+/// What operators do to a fleet, and what they must not do.
+extension World {
+    /// Whether every cluster can do without a computer's disk: whatever configuration may be in force, a majority of its
+    /// voters is on disks that are neither damaged nor lost.
+    func mayLose(_ computer: Computer) -> Bool {
+        guard !computer.isDamaged else { return false }
+        return plan.options.clusters.indices.allSatisfy { cluster in
+            configurations(of: cluster).allSatisfy { hasGoodMajority($0, without: computer.number) }
+        }
+    }
+
+    /// Every configuration that some server of a cluster goes by or may return to. A cluster of which no server runs
+    /// at the moment has none that are known, and so nothing may be lost.
+    private func configurations(of cluster: Int) -> [ClusterConfiguration] {
+        let known = servers(of: cluster).flatMap { [$0.server.core.configuration, $0.server.core.committedConfiguration] }
+        return known.isEmpty ? [ClusterConfiguration(members: [])] : known
+    }
+
+    func hasGoodMajority(_ configuration: ClusterConfiguration, without lost: Int? = nil) -> Bool {
+        let voters = configuration.voters
+        let good = voters.filter { voter in
+            computers.contains { computer in
+                computer.name == voter.id.node && computer.number != lost && !computer.isDamaged
+                    && computer.hosts(voter.nodeID)
+            }
+        }
+        return good.count > voters.count / 2
+    }
+
+    func transfer(_ cluster: Int, to host: Int) -> String? {
+        guard let leader = leader(of: cluster), let process = computers[leader.host].serving,
+            let member = leader.server.core.configuration.members.first(where: { $0.id.node == computers[host].name })
+        else { return nil }
+        process.act { $0.transferLeadership(of: leader.server, to: member.uid) }
+        return "from n\(leader.host + 1)"
+    }
+
+    func triggerElection(of cluster: Int, on host: Int) -> String? {
+        guard let process = computers[host].serving,
+            let server = servers(of: cluster).first(where: { $0.host == host })?.server
+        else { return nil }
+        process.act { $0.triggerElection(of: server) }
+        return ""
+    }
+}
+extension World {
+    func addMember(to cluster: Int, on host: Int, _ role: MemberRole) -> String? { nil }
+    func removeMember(from cluster: Int, on host: Int) -> String? { nil }
+}

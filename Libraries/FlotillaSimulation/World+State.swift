@@ -1,0 +1,64 @@
+import FlotillaConsensus
+import FlotillaKernel
+import FlotillaStorage
+import FlotillaWire
+
+/// What a world looks like from above.
+extension World {
+    /// The servers of a cluster on the nodes that serve, with the numbers of their nodes.
+    package func servers(of cluster: Int) -> [(host: Int, server: HostedServer)] {
+        computers.flatMap { computer in
+            (computer.serving?.kernel?.hostedServers ?? [])
+                .filter { $0.creation.clusterName.description == clusterNames[cluster] }
+                .map { (computer.number, $0) }
+        }
+    }
+
+    /// Whoever leads a cluster in its latest term.
+    package func leader(of cluster: Int) -> (host: Int, server: HostedServer)? {
+        servers(of: cluster).filter { $0.server.core.role == .leader }.max { $0.server.core.term < $1.server.core.term }
+    }
+
+    /// The identity of a cluster, as its servers say.
+    func clusterID(of cluster: Int) -> ClusterID? {
+        servers(of: cluster).first?.server.creation.clusterID
+    }
+
+    /// The servers that the leader's configuration names and that are on nodes that serve.
+    private func members(of leader: HostedServer, in cluster: Int) -> [HostedServer] {
+        servers(of: cluster).map(\.server).filter { leader.core.configuration.member($0.uid) != nil }
+    }
+
+    /// Whether each cluster has a leader that serves and that all members follow.
+    var allClustersServe: Bool {
+        plan.options.clusters.indices.allSatisfy { cluster in
+            guard let leader = leader(of: cluster)?.server, leader.core.readyToServe else { return false }
+            return members(of: leader, in: cluster).allSatisfy { $0.core.leader == leader.uid }
+        }
+    }
+
+    /// Whether all members of each cluster have applied the same log to its end.
+    var areEqual: Bool {
+        plan.options.clusters.indices.allSatisfy { cluster in
+            guard let leader = leader(of: cluster)?.server else { return false }
+            return members(of: leader, in: cluster).allSatisfy {
+                $0.applied == leader.core.lastIndex && $0.core.lastIndex == leader.core.lastIndex
+            }
+        }
+    }
+
+    /// All clusters with their servers, for whoever wonders what they wait for.
+    var stateOfClusters: String {
+        let hosts = computers.map { computer in
+            "\(computer.name) "
+                + (computer.serving != nil
+                    ? "serves" : computer.isRefusing ? "refuses" : computer.process != nil ? "starts" : "is down")
+        }
+        let clusters = plan.options.clusters.indices.map { cluster in
+            "\n  \(clusterNames[cluster]):"
+                + servers(of: cluster).map { "\n    n\($0.host + 1) applied \($0.server.applied) \($0.server.core)" }
+                .joined()
+        }
+        return hosts.joined(separator: ", ") + clusters.joined()
+    }
+}

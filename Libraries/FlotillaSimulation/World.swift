@@ -1,0 +1,215 @@
+import FlotillaKernel
+import FlotillaWire
+import NIOCore
+
+/// A whole fleet with its clients in one thread: everything that happens in it follows from its plan.
+///
+/// It goes through four phases: the clusters start, faults happen while clients work, everything is healed and must
+/// serve again within a bounded time, and the clients read the end of everything.
+package final class World {
+    package let plan: Plan
+    package let scheduler = Scheduler()
+    package var trace: Trace
+    package let network: SimulatedNetwork
+    package private(set) var computers: [Computer] = []
+    /// What was broken first; nothing happens after it.
+    package private(set) var violation: Violation?
+    package var report = Report()
+
+    let ledger = ApplyLedger()
+    let executor = SimulatedExecutor()
+    private(set) lazy var checker = Checker(world: self)
+    let drawer: WorkDrawer
+    private var clients: [SimulatedClient] = []
+    private lazy var owner = Operator(world: self)
+    private lazy var faults = FaultInjector(world: self)
+    /// What the clusters are called at the moment.
+    private(set) var clusterNames: [String]
+    private(set) var clusterIDs: [ClusterID?]
+    /// Everything that clients have asked.
+    package private(set) var history: [Attempt] = []
+    /// Whether clients should think of new work.
+    private(set) var wantsWork = false
+    private var isOver = false
+
+    /// A world at its beginning.
+    package init(_ plan: Plan, keepingEvents: Int = 400) {
+        self.plan = plan
+        trace = Trace(keeping: keepingEvents)
+        network = SimulatedNetwork(scheduler: scheduler, seed: plan.seed, settings: plan.options.network)
+        drawer = WorkDrawer(seed: plan.seed, keys: plan.options.keys)
+        clusterNames = plan.options.clusters.map(\.name)
+        clusterIDs = plan.options.clusters.map { _ in nil }
+        makeComputers()
+        clients = (0..<plan.options.clients).map { SimulatedClient(number: $0, world: self) }
+        connectParts()
+    }
+
+    private func makeComputers() {
+        var random = Randomness.of("clocks", seed: plan.seed)
+        for number in 0..<plan.options.nodes {
+            let disk = SimulatedDisk(
+                scheduler: scheduler, random: .of("disk", number, seed: plan.seed), settings: plan.options.disk)
+            let clock = MachineClock(base: random.time(1_000_000_000...1_000_000_000_000))
+            computers.append(Computer(number: number, disk: disk, clock: clock, world: self))
+        }
+    }
+
+    private func connectParts() {
+        ledger.fail = { [unowned self] in fail(.stateMachineSafety, $0) }
+        executor.onEnqueue = { [unowned self] in
+            scheduler.after(0) { [weak self] in self?.executor.drain() }
+        }
+        network.monitor = { [unowned self] bytes, from, to in
+            if from < SimulatedNetwork.clientsStart, to < SimulatedNetwork.clientsStart { checker.hear(bytes) }
+        }
+    }
+
+    /// Whether anything still happens.
+    var isRunning: Bool { !isOver && violation == nil }
+
+    /// Notes that something happened that never may.
+    func fail(_ rule: Violation.Rule, _ text: String) { fail(Violation(rule, text)) }
+
+    func fail(_ violation: Violation) {
+        if self.violation == nil { self.violation = violation }
+    }
+
+    // MARK: The course of things
+
+    /// Lets everything happen.
+    ///
+    /// - Returns: what was broken, if anything.
+    package func run() -> Violation? {
+        defer { finish() }
+        for computer in computers { computer.startSoon(after: computer.random.time(0...50_000_000)) }
+        owner.start()
+        note("the clusters start")
+        if plan.options.startsCalmly {
+            guard advance(for: Self.startLimit, until: { self.owner.hasStartedAll }) else { return late("start") }
+        }
+        wantsWork = true
+        for client in clients { client.start() }
+        note("faults happen")
+        faults.plan(from: scheduler.now)
+        _ = advance(for: plan.options.activeNanoseconds) { false }
+        note("everything is healed")
+        faults.heal()
+        guard violation == nil else { return violation }
+        return settle()
+    }
+
+    /// How long, in virtual time, it may take until clusters have started that nothing disturbs.
+    static let startLimit: UInt64 = 20_000_000_000
+    /// How long it may take until everything serves again after the last fault is healed.
+    static let healLimit: UInt64 = 40_000_000_000
+
+    /// After the faults: everything must work again, and what clients then read must fit all that they saw before.
+    private func settle() -> Violation? {
+        let healed = scheduler.now
+        guard advance(for: Self.healLimit, until: { self.owner.hasStartedAll && self.allClustersServe }) else {
+            return late("serve again")
+        }
+        report.slowestRecovery = max(report.slowestRecovery, scheduler.now - healed)
+        _ = advance(for: 1_000_000_000) { false }
+        wantsWork = false
+        note("clients read the end")
+        var open = 0
+        for (cluster, options) in plan.options.clusters.enumerated() {
+            for key in 0..<(options.machine == "counter" ? 1 : plan.options.keys) {
+                open += 1
+                readEnd(WorkDrawer.lastWord(of: options.machine, key: key), of: cluster) { open -= 1 }
+            }
+        }
+        guard advance(for: Self.healLimit, until: { open == 0 && self.areEqual }) else { return late("agree") }
+        note("the end")
+        return violation ?? judgeHistory()
+    }
+
+    private func readEnd(_ work: ClientWork, of cluster: Int, done: @escaping () -> Void) {
+        clients[cluster % clients.count].order(work, of: cluster) { [weak self] attempt in
+            if attempt.answer != nil { done() } else { self?.readEnd(work, of: cluster, done: done) }
+        }
+    }
+
+    private func late(_ what: String) -> Violation? {
+        if violation == nil { fail(.liveness, "the clusters do not \(what) in time: \(stateOfClusters)") }
+        return violation
+    }
+
+    /// Lets time pass until something holds, or at most so long.
+    package func advance(for limit: UInt64, until holds: () -> Bool) -> Bool {
+        let end = scheduler.now + limit
+        var nextLook = scheduler.now
+        while violation == nil {
+            if scheduler.now >= nextLook {
+                if holds() { return true }
+                nextLook = scheduler.now + 20_000_000
+            }
+            guard scheduler.step(until: end) else { return false }
+        }
+        return false
+    }
+
+    /// Ends all processes, so that no job is left behind.
+    private func finish() {
+        isOver = true
+        report.worlds = 1
+        report.virtualNanoseconds = scheduler.now
+        for computer in computers { computer.kill("the world ends") }
+        report.happenings = scheduler.happened
+        faults.count(into: &report)
+        // Jobs that were cut off come to their ends by the failures of their operations.
+        let end = scheduler.now + 1_000_000
+        while scheduler.step(until: end) {}
+    }
+
+    private func note(_ phase: String) { trace.add(scheduler.now, .phase, note: phase) }
+
+    // MARK: What happens
+
+    /// A cluster could not be formed under its name, so it is called otherwise from now on.
+    func rename(_ cluster: Int, attempt: Int) {
+        clusterNames[cluster] = "\(plan.options.clusters[cluster].name)-\(attempt)"
+    }
+
+    func noteDelivery(_ bytes: ByteBuffer, from: Int, to: Int) {
+        let checksum = bytes.withUnsafeReadableBytes { Checksum.crc32c($0) }
+        let type = bytes.getInteger(at: bytes.readerIndex + 4, as: UInt8.self) ?? 0
+        trace.add(
+            scheduler.now, .frames, UInt64(from), UInt64(to), UInt64(bytes.readableBytes),
+            UInt64(checksum) | UInt64(type) << 32)
+    }
+
+    func heard(_ event: KernelEvent, from host: Int) {
+        switch event {
+        case .machineHalted(let server, let reason): fail(.kernel, "the machine of \(server) is halted: \(reason)")
+        case .peerRefused(let reason): report.count("refused connection (\(reason.prefix(24)))", 0)
+        case .peerUp, .peerDown, .leaderChanged, .serverStarted, .serverDeleted, .effectDropped, .memberRefused: break
+        }
+    }
+
+    func invoked(_ attempt: Attempt) {
+        history.append(attempt)
+        report.attempts += 1
+        trace.add(scheduler.now, .invoked, UInt64(attempt.client), UInt64(history.count), note: "\(attempt.work)")
+    }
+
+    func answered(_ attempt: Attempt, index: LogIndex) {
+        report.answers += 1
+        trace.add(
+            scheduler.now, .answered, UInt64(attempt.client), index.rawValue,
+            note: "\(attempt.work) -> \(attempt.answer.map { "\($0)" } ?? "")")
+        guard !attempt.work.isQuery, let id = clusterID(of: attempt.cluster) else { return }
+        checker.acknowledged(attempt, at: index, cluster: id)
+    }
+
+    func rejected(_ attempt: Attempt, _ error: FlotillaError) {
+        trace.add(scheduler.now, .rejected, UInt64(attempt.client), UInt64(error.code.rawValue))
+    }
+
+    func givenUp(_ attempt: Attempt) {
+        if !attempt.hadNoEffect { report.unknown += 1 }
+        trace.add(scheduler.now, .unknown, UInt64(attempt.client), attempt.hadNoEffect ? 0 : 1)
+    }
+}

@@ -1,0 +1,4 @@
+import ArgumentParser
+import FlotillaSimulator
+
+SimulateCommand.main()
