@@ -79,12 +79,25 @@ extension Kernel {
             let (node, address) = try locate(name)
             members.append(
                 Member(
-                    id: ServerID(cluster: request.name, node: name), uid: .random(using: &random), nodeID: node,
+                    id: ServerID(cluster: request.name, node: name), uid: Self.uid(in: request.cluster, on: node),
+                    nodeID: node,
                     address: address))
         }
         return PeerMessage.StartServer(
             cluster: request.cluster, name: request.name, machine: request.machine,
             machineConfiguration: request.machineConfiguration, initial: ClusterConfiguration(members: members))
+    }
+
+    /// The identity of a first member: it follows from cluster and node, so that whoever repeats the request at another
+    /// node, because the first has failed in the middle, starts the same cluster and not another one beside it.
+    private static func uid(in cluster: ClusterID, on node: NodeID) -> ServerUID {
+        func word(_ start: UInt64) -> UInt64 {
+            [cluster.high, cluster.low, node.high, node.low].reduce(start) { hash, word in
+                var generator = SplitMix64(seed: hash ^ word)
+                return generator.next()
+            }
+        }
+        return ServerUID(high: word(0), low: word(1))
     }
 
     private func locate(_ name: NodeName) throws(FlotillaError) -> (NodeID, NodeAddress) {

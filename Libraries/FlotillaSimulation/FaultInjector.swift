@@ -46,7 +46,9 @@ final class FaultInjector {
         }
         if world.network.settings.chaos != FrameChaos() {
             // What was lost on a connection that still stands would never be sent again: no TCP does that.
-            for left in world.computers { for right in world.computers { world.network.reset(left.number, right.number) } }
+            for left in world.computers {
+                for right in world.computers { world.network.reset(left.number, right.number) }
+            }
         }
         world.network.settings.chaos = FrameChaos()
         world.network.settings.retransmissionsPerMille = 0

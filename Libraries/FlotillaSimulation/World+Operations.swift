@@ -7,7 +7,7 @@ extension World {
     /// Whether every cluster can do without a computer's disk: whatever configuration may be in force, a majority of its
     /// voters is on disks that are neither damaged nor lost.
     func mayLose(_ computer: Computer) -> Bool {
-        guard !computer.isDamaged else { return false }
+        guard !computer.isDamaged, hasStartedAll else { return false }
         return plan.options.clusters.indices.allSatisfy { cluster in
             configurations(of: cluster).allSatisfy { hasGoodMajority($0, without: computer.number) }
         }
@@ -16,7 +16,9 @@ extension World {
     /// Every configuration that some server of a cluster goes by or may return to. A cluster of which no server runs
     /// at the moment has none that are known, and so nothing may be lost.
     private func configurations(of cluster: Int) -> [ClusterConfiguration] {
-        let known = servers(of: cluster).flatMap { [$0.server.core.configuration, $0.server.core.committedConfiguration] }
+        let known = servers(of: cluster).flatMap {
+            [$0.server.core.configuration, $0.server.core.committedConfiguration]
+        }
         return known.isEmpty ? [ClusterConfiguration(members: [])] : known
     }
 

@@ -68,6 +68,9 @@ package final class World {
     /// Whether anything still happens.
     var isRunning: Bool { !isOver && violation == nil }
 
+    /// Whether all clusters have been started.
+    var hasStartedAll: Bool { owner.hasStartedAll }
+
     /// Notes that something happened that never may.
     func fail(_ rule: Violation.Rule, _ text: String) { fail(Violation(rule, text)) }
 

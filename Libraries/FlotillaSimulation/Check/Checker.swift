@@ -91,7 +91,8 @@ package final class Checker {
         for slice in server.table.slices(from: LogIndex(UInt64(seen.log.count) + 1), through: last) {
             Self.forEachEntry(in: slice) { header in
                 guard violation == nil else { return }
-                let line = LogLine(term: header.term, checksum: header.bodyChecksum ^ UInt32(header.kind.rawValue) << 24)
+                let line = LogLine(
+                    term: header.term, checksum: header.bodyChecksum ^ UInt32(header.kind.rawValue) << 24)
                 do throws(Violation) {
                     guard header.index.rawValue == UInt64(seen.log.count) + 1 else {
                         throw Violation(.logMatching, "entry \(header.index) stands behind \(seen.log.count) entries")

@@ -9,6 +9,8 @@ package final class Attempt {
     /// When the answer came; `nil` while there is none.
     package private(set) var returned: UInt64?
     package private(set) var answer: ClientAnswer?
+    /// The index that the answer names.
+    package private(set) var index: LogIndex?
     /// Whether the client has stopped waiting.
     package private(set) var isOver = false
     /// Whether it is certain that it had no effect.
@@ -25,8 +27,9 @@ package final class Attempt {
         self.invoked = invoked
     }
 
-    func answered(_ answer: ClientAnswer, at time: UInt64) {
+    func answered(_ answer: ClientAnswer, index: LogIndex, at time: UInt64) {
         self.answer = answer
+        self.index = index
         returned = time
         isOver = true
     }

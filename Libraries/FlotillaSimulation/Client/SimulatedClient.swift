@@ -229,7 +229,7 @@ final class SimulatedClient: ClientConnectionOwner {
     private func answered(_ correlation: UInt64, index: LogIndex, _ bytes: ByteBuffer) throws(WireError) {
         guard let attempt = open.removeValue(forKey: correlation), !attempt.isOver else { return }
         let answer = try attempt.work.answer(in: bytes, index: index)
-        attempt.answered(answer, at: world.scheduler.now)
+        attempt.answered(answer, index: index, at: world.scheduler.now)
         world.drawer.learn(attempt.work, answer, cluster: attempt.cluster)
         world.answered(attempt, index: index)
         if round.allSatisfy(\.isOver) { endRound() }

@@ -202,7 +202,9 @@ package final class SimulatedNetwork {
         end.party = nil
         end.arriving.removeAll()
         if let other = end.other, other.isOpen {
-            plan(.end(reason: "closed by the other side"), at: scheduler.now + latency(from: end.host, to: other.host), to: other)
+            plan(
+                .end(reason: "closed by the other side"), at: scheduler.now + latency(from: end.host, to: other.host),
+                to: other)
         }
         forgetDeadEnds()
     }

@@ -3,10 +3,17 @@ import FlotillaWire
 /// Something that goes wrong, or that an operator does while things go wrong.
 package enum Fault: Equatable, Sendable {
     /// Which node is meant.
-    package enum Target: Equatable, Sendable {
+    package enum Target: Equatable, Sendable, CustomStringConvertible {
         case node(Int)
         /// Whoever leads the cluster with this number when the time comes.
         case leader(Int)
+
+        package var description: String {
+            switch self {
+            case .node(let number): "n\(number + 1)"
+            case .leader(let cluster): "the leader of cluster \(cluster)"
+            }
+        }
     }
 
     /// How a disk is damaged while nobody looks.

@@ -28,7 +28,9 @@ public struct SimulateCommand: ParsableCommand {
                 for fault in world.plan.faults { print("  ", fault) }
                 if trace { break }
             }
-            print("seed \(seed) ok", world.report.answers, world.report.attempts, world.scheduler.now / 1_000_000, "ms", world.scheduler.happened, String(world.trace.hash, radix: 16))
+            print(
+                "seed \(seed) ok", world.report.answers, world.report.attempts, world.scheduler.now / 1_000_000, "ms",
+                world.scheduler.happened, String(world.trace.hash, radix: 16))
         }
         print(total)
     }
