@@ -21,7 +21,7 @@ final class FaultInjector {
     /// Plans all faults, whose times count from `start`.
     func plan(from start: UInt64) {
         for planned in world.plan.faults {
-            world.scheduler.at(start + planned.time) { [weak self] in self?.happen(planned) }
+            world.scheduler.at(start + planned.time) { [self] in happen(planned) }
         }
     }
 
@@ -57,7 +57,7 @@ final class FaultInjector {
     /// Puts a fault into force until a time is over or everything is healed.
     private func hold(_ planned: PlannedFault, for duration: UInt64, _ ending: @escaping () -> Void) {
         endings[planned.number] = ending
-        world.scheduler.after(duration) { [weak self] in self?.end(planned.number) }
+        world.scheduler.after(duration) { [self] in end(planned.number) }
     }
 
     private func end(_ number: Int) {
@@ -118,7 +118,7 @@ final class FaultInjector {
             return ""
         case .clockRate(let number, let rate, let time):
             setRate(rate, of: world.computers[number])
-            hold(planned, for: time) { [weak self, world] in self?.setRate(1_000, of: world.computers[number]) }
+            hold(planned, for: time) { [self, world] in setRate(1_000, of: world.computers[number]) }
             return ""
         case .slowDisk, .stalledDisk, .fullDisk, .failedSync, .failedWrite, .failedRead, .rot, .wipe:
             return applyToDisk(planned)

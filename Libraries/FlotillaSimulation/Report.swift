@@ -58,6 +58,25 @@ package struct Report: Equatable, Sendable {
         if number > 0 { faults[kind, default: 0] += number }
     }
 
+    /// The states that a good campaign comes through, and how often it did.
+    package var coverage: [(state: String, count: Int)] {
+        [
+            ("pre-votes", Int(preVotes)),
+            ("candidacies", Int(candidacies)),
+            ("elections won", elections),
+            ("logs truncated", truncations),
+            ("configurations adopted", configurations),
+            ("configurations undone", configurationsUndone),
+            ("recoveries of a data directory", recoveries),
+            ("recoveries with a torn tail", tornTails),
+            ("damaged logs refused", refusedStarts),
+            ("logs failed while running", logFailures),
+            ("queries answered by followers", followerReads),
+            ("configurations searched in histories", configurationsSearched),
+            ("histories left undecided", undecidedHistories),
+        ]
+    }
+
     /// Adds what was met elsewhere.
     package mutating func add(_ other: Report) {
         worlds += other.worlds

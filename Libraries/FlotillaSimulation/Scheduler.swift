@@ -35,6 +35,9 @@ package final class Scheduler {
     /// Plans something for so many nanoseconds from now.
     package func after(_ delay: UInt64, _ body: @escaping () -> Void) { at(now + delay, body) }
 
+    /// Forgets everything that is planned, at the end of a world: whatever is planned holds on to what it is about.
+    package func forgetAll() { planned = Heap() }
+
     /// Lets the next thing happen unless it lies behind `limit`.
     ///
     /// - Returns: whether there was one.

@@ -58,7 +58,7 @@ package final class World {
     private func connectParts() {
         ledger.fail = { [unowned self] in fail(.stateMachineSafety, $0) }
         executor.onEnqueue = { [unowned self] in
-            scheduler.after(0) { [weak self] in self?.executor.drain() }
+            scheduler.after(0) { [executor] in executor.drain() }
         }
         network.monitor = { [unowned self] bytes, from, to in
             if from < SimulatedNetwork.clientsStart, to < SimulatedNetwork.clientsStart { checker.hear(bytes) }
@@ -130,8 +130,8 @@ package final class World {
     }
 
     private func readEnd(_ work: ClientWork, of cluster: Int, done: @escaping () -> Void) {
-        clients[cluster % clients.count].order(work, of: cluster) { [weak self] attempt in
-            if attempt.answer != nil { done() } else { self?.readEnd(work, of: cluster, done: done) }
+        clients[cluster % clients.count].order(work, of: cluster) { [unowned self] attempt in
+            if attempt.answer != nil { done() } else { readEnd(work, of: cluster, done: done) }
         }
     }
 
@@ -165,6 +165,8 @@ package final class World {
         // Jobs that were cut off come to their ends by the failures of their operations.
         let end = scheduler.now + 1_000_000
         while scheduler.step(until: end) {}
+        scheduler.forgetAll()
+        network.forgetAll()
     }
 
     private func note(_ phase: String) { trace.add(scheduler.now, .phase, note: phase) }

@@ -56,21 +56,20 @@ package final class Checker {
     }
 
     private func look(at server: HostedServer, on host: Int, _ seen: inout Seen) throws(Violation) {
-        let core = server.core
         let truth = truth(of: server.creation.clusterID)
-        if core.term < seen.term || core.commitIndex < seen.commit {
-            throw Violation(.monotonic, "\(core) was in term \(seen.term) with commit \(seen.commit)")
+        if server.core.term < seen.term || server.core.commitIndex < seen.commit {
+            throw Violation(.monotonic, "\(server.core) was in term \(seen.term) with commit \(seen.commit)")
         }
-        let isNewTerm = core.term != seen.term || core.role != seen.role
+        let isNewTerm = server.core.term != seen.term || server.core.role != seen.role
         seen.looks += 1
         // Costly, so not each time.
-        if isNewTerm || seen.looks % 32 == 0, let violation = core.violatedInvariant {
-            throw Violation(.invariant, "\(violation): \(core)")
+        if isNewTerm || seen.looks % 32 == 0, let violation = server.core.violatedInvariant {
+            throw Violation(.invariant, "\(violation): \(server.core)")
         }
         try readLog(of: server, on: host, truth, &seen)
-        if core.role == .leader, isNewTerm {
-            try truth.leads(server.uid, on: host, in: core.term)
-            try truth.elects(seen.log, on: host, in: core.term)
+        if server.core.role == .leader, isNewTerm {
+            try truth.leads(server.uid, on: host, in: server.core.term)
+            try truth.elects(seen.log, on: host, in: server.core.term)
         }
         try readCommitted(of: server, on: host, truth, &seen)
         note(server, on: host, isNewTerm: isNewTerm, &seen)
@@ -136,24 +135,25 @@ package final class Checker {
     }
 
     private func note(_ server: HostedServer, on host: Int, isNewTerm: Bool, _ seen: inout Seen) {
-        let core = server.core
+        let commit = server.core.commitIndex
+        let configuration = server.core.configurationIndex
         if isNewTerm {
             world.trace.add(
-                world.scheduler.now, .role, UInt64(host), core.term.rawValue, core.lastIndex.rawValue,
-                core.commitIndex.rawValue, note: "\(core.role) of \(server.creation.clusterName)")
-            if core.role == .leader { world.report.elections += 1 }
+                world.scheduler.now, .role, UInt64(host), server.core.term.rawValue, server.core.lastIndex.rawValue,
+                commit.rawValue, note: "\(server.core.role) of \(server.creation.clusterName)")
+            if server.core.role == .leader { world.report.elections += 1 }
         }
-        if core.configurationIndex != seen.configuration {
+        if configuration != seen.configuration {
             world.report.configurations += 1
-            if core.configurationIndex < seen.configuration { world.report.configurationsUndone += 1 }
+            if configuration < seen.configuration { world.report.configurationsUndone += 1 }
             world.trace.add(
-                world.scheduler.now, .configuration, UInt64(host), core.configurationIndex.rawValue,
+                world.scheduler.now, .configuration, UInt64(host), configuration.rawValue,
                 note: server.creation.clusterName.description)
         }
-        seen.role = core.role
-        seen.term = core.term
-        seen.commit = core.commitIndex
-        seen.configuration = core.configurationIndex
+        seen.role = server.core.role
+        seen.term = server.core.term
+        seen.commit = commit
+        seen.configuration = configuration
     }
 
     // MARK: Lives

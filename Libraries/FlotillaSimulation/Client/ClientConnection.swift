@@ -13,10 +13,11 @@ protocol ClientConnectionOwner: AnyObject {
 final class ClientConnection: Party {
     let node: Int
     private unowned let world: World
-    private weak var owner: (any ClientConnectionOwner)?
+    private unowned let owner: any ClientConnectionOwner
     private var end: ConnectionEnd?
     private var isReady = false
     private(set) var isOver = false
+    var isGone: Bool { isOver }
     private var arrived = ByteBuffer()
     private var waiting = ByteBuffer()
 
@@ -24,7 +25,7 @@ final class ClientConnection: Party {
         self.node = node
         self.owner = owner
         self.world = world
-        world.network.dial(from: host, to: node, as: self) { [weak self] end in self?.dialled(end) }
+        world.network.dial(from: host, to: node, as: self) { [self] end in dialled(end) }
     }
 
     private func dialled(_ end: ConnectionEnd?) {
@@ -59,7 +60,7 @@ final class ClientConnection: Party {
     private func over() {
         guard !isOver else { return }
         isOver = true
-        owner?.ended(self)
+        owner.ended(self)
     }
 
     func received(_ bytes: ByteBuffer, on end: ConnectionEnd) {
@@ -74,7 +75,7 @@ final class ClientConnection: Party {
                 isReady = true
                 sendWaiting()
             } else {
-                owner?.received(type, correlation: correlation, body: body, on: self)
+                owner.received(type, correlation: correlation, body: body, on: self)
             }
         }
     }

@@ -80,6 +80,22 @@ package enum ClientWork: Equatable, Sendable {
     }
 }
 
+extension ClientWork: CustomStringConvertible {
+    /// What is asked, in a few letters.
+    package var description: String {
+        switch self {
+        case .put(let key, let value, nil): "put key\(key)=\(value)"
+        case .put(let key, let value, let index?): "put key\(key)=\(value) if \(index)"
+        case .get(let key): "get key\(key)"
+        case .delete(let key): "delete key\(key)"
+        case .add(let amount, _): "add \(amount)"
+        case .total: "total"
+        case .append(let key, let element): "append \(element) to \(key)"
+        case .read(let key): "read \(key)"
+        }
+    }
+}
+
 /// What a cluster answered.
 package enum ClientAnswer: Equatable, Sendable {
     case stored(index: UInt64)
@@ -89,4 +105,19 @@ package enum ClientAnswer: Equatable, Sendable {
     case item(value: UInt64, index: UInt64)
     case number(Int64)
     case list([UInt64])
+}
+
+extension ClientAnswer: CustomStringConvertible {
+    /// The answer in a few letters; of a list only its length and its end.
+    package var description: String {
+        switch self {
+        case .stored(let index): "stored at \(index)"
+        case .conflict(let current): "conflict with \(current ?? 0)"
+        case .deleted: "deleted"
+        case .absent: "absent"
+        case .item(let value, let index): "\(value) of \(index)"
+        case .number(let number): "\(number)"
+        case .list(let elements): "\(elements.count) elements, last \(elements.last ?? 0)"
+        }
+    }
 }

@@ -48,9 +48,9 @@ final class Operator: ClientConnectionOwner {
     }
 
     private func retry(_ cluster: Int, _ number: UInt64, after delay: UInt64) {
-        world.scheduler.after(delay) { [weak self] in
-            guard let self, self.world.isRunning, self.pending[cluster]?.request == number else { return }
-            self.request(cluster)
+        world.scheduler.after(delay) { [self] in
+            guard world.isRunning, pending[cluster]?.request == number else { return }
+            request(cluster)
         }
     }
 

@@ -49,7 +49,7 @@ final class SimulatedClient: ClientConnectionOwner {
 
     private func rest() {
         isResting = true
-        world.scheduler.after(random.time(world.plan.options.restNanoseconds)) { [weak self] in self?.begin() }
+        world.scheduler.after(random.time(world.plan.options.restNanoseconds)) { [self] in begin() }
     }
 
     private func begin() {
@@ -63,7 +63,7 @@ final class SimulatedClient: ClientConnectionOwner {
         }
         for attempt in round { world.invoked(attempt) }
         let mine = roundNumber
-        world.scheduler.after(world.plan.options.patienceNanoseconds) { [weak self] in self?.impatient(mine) }
+        world.scheduler.after(world.plan.options.patienceNanoseconds) { [self] in impatient(mine) }
         pursue()
     }
 
@@ -186,18 +186,18 @@ final class SimulatedClient: ClientConnectionOwner {
         connection(to: node).send { buffer in
             buffer.writeFrame(request.frameType, correlation: number) { request.encodeBody(into: &$0) }
         }
-        world.scheduler.after(800_000_000) { [weak self] in
-            guard let self, self.locating?.correlation == number else { return }
-            self.locating = nil
-            self.pursue()
+        world.scheduler.after(800_000_000) { [self] in
+            guard locating?.correlation == number else { return }
+            locating = nil
+            pursue()
         }
     }
 
     private func pursueSoon() {
         let mine = roundNumber
-        world.scheduler.after(random.time(1_000_000...40_000_000)) { [weak self] in
-            guard let self, self.roundNumber == mine else { return }
-            self.pursue()
+        world.scheduler.after(random.time(1_000_000...40_000_000)) { [self] in
+            guard roundNumber == mine else { return }
+            pursue()
         }
     }
 
@@ -213,8 +213,8 @@ final class SimulatedClient: ClientConnectionOwner {
             switch type {
             case .results, .answers:
                 var results: [(UInt64, LogIndex, ByteBuffer)] = []
-                _ = try ResultBatch.decode(body) { results.append(($0, $1, $2)) }
-                for result in results { try answered(result.0, index: result.1, result.2) }
+                let server = try ResultBatch.decode(body) { results.append(($0, $1, $2)) }.server
+                for result in results { try answered(result.0, by: server, index: result.1, result.2) }
             case .rejections:
                 var reader = WireReader(body)
                 rejected(try Rejections(from: &reader))
@@ -226,12 +226,15 @@ final class SimulatedClient: ClientConnectionOwner {
         }
     }
 
-    private func answered(_ correlation: UInt64, index: LogIndex, _ bytes: ByteBuffer) throws(WireError) {
+    private func answered(
+        _ correlation: UInt64, by server: ServerUID, index: LogIndex, _ bytes: ByteBuffer
+    ) throws(WireError) {
         guard let attempt = open.removeValue(forKey: correlation), !attempt.isOver else { return }
         let answer = try attempt.work.answer(in: bytes, index: index)
         attempt.answered(answer, index: index, at: world.scheduler.now)
         world.drawer.learn(attempt.work, answer, cluster: attempt.cluster)
         world.answered(attempt, index: index)
+        if attempt.work.isQuery, server != routes[cluster]?.leader { world.report.followerReads += 1 }
         if round.allSatisfy(\.isOver) { endRound() }
     }
 

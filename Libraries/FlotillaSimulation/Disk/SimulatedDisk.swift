@@ -106,8 +106,7 @@ extension SimulatedDisk {
     }
 
     private func plan(_ number: Int, at time: UInt64) {
-        // Weak, so that a world that is given up in the middle leaves nothing behind.
-        scheduler.at(time) { [weak self] in self?.complete(number) }
+        scheduler.at(time) { [self] in complete(number) }
     }
 
     private func complete(_ number: Int) {

@@ -139,7 +139,7 @@ package final class Computer {
         if pauses == 0, held.isEmpty {
             body()
         } else {
-            held.append { [weak self] in if self?.process === process { body() } }
+            held.append { [self] in if self.process === process { body() } }
         }
     }
 }

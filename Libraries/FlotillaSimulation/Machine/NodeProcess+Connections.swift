@@ -16,12 +16,10 @@ extension NodeProcess {
 
     func connect(_ dial: Kernel.Dial) {
         guard let target = world.computers.first(where: { $0.address == dial.address }) else { return }
-        world.network.dial(from: computer.number, to: target.number, as: self) { [weak self] end in
-            guard let self else { return }
-            self.world.trace.add(
-                self.world.scheduler.now, .dialled, UInt64(self.computer.number), UInt64(target.number),
-                end == nil ? 0 : 1)
-            self.computer.whenAwake(self) { self.dialled(dial, end) }
+        world.network.dial(from: computer.number, to: target.number, as: self) { [self] end in
+            world.trace.add(
+                world.scheduler.now, .dialled, UInt64(computer.number), UInt64(target.number), end == nil ? 0 : 1)
+            computer.whenAwake(self) { self.dialled(dial, end) }
         }
     }
 

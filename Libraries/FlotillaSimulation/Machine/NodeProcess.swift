@@ -51,6 +51,7 @@ package final class NodeProcess: Party, @unchecked Sendable {
 
     /// Whether the kernel runs.
     package var isServing: Bool { phase == .serving }
+    package var isGone: Bool { phase == .ended }
     var isStopping: Bool { phase == .stopping }
     var isAlive: Bool { phase != .ended }
 
@@ -77,10 +78,10 @@ package final class NodeProcess: Party, @unchecked Sendable {
 
     /// A view of the disk whose completions wait while the process is paused.
     private func mount(_ handler: @escaping FileCompletionHandler) -> DiskMount {
-        let mount = computer.disk.mount { [weak self] completion in
+        let mount = computer.disk.mount { [self] completion in
             // A process that has ended still hears of its failed operations, so that its jobs come to their ends.
-            guard let self, self.isAlive else { return handler(completion) }
-            self.computer.whenAwake(self) { handler(completion) }
+            guard isAlive else { return handler(completion) }
+            computer.whenAwake(self) { handler(completion) }
         }
         mounts.append(mount)
         return mount
@@ -127,7 +128,7 @@ package final class NodeProcess: Party, @unchecked Sendable {
         world.report.note(recovered.report)
         phase = .serving
         openLog(settings: settings, mode: mode, recovered: recovered)
-        world.network.listen(computer.number) { [weak self] end in self?.accept(end) }
+        world.network.listen(computer.number) { [self] end in accept(end) }
         tellTime()
         kernel?.advance()
         touched()
@@ -145,6 +146,10 @@ package final class NodeProcess: Party, @unchecked Sendable {
         if let kernel { world.checker.ended(kernel) }
         phase = .ended
         for mount in mounts { mount.end() }
+        // The process and what it has opened hold on to each other until here.
+        mounts.removeAll()
+        files = nil
+        preparer = nil
         kernel = nil
         log = nil
         connections.removeAll()
@@ -179,20 +184,20 @@ package final class NodeProcess: Party, @unchecked Sendable {
 
     private func openLog(settings: WALSettings, mode: WALWriteMode, recovered: RecoveredNode) {
         preparer = WALFilePreparer(settings: settings, mode: mode, nodeID: nodeID)
-        let view = mount { [weak self] completion in
-            guard let self, self.isAlive else { return }
-            self.log?.complete(completion)
-            self.planIdle()
-            self.endIfStopped()
+        let view = mount { [self] completion in
+            guard isAlive else { return }
+            log?.complete(completion)
+            planIdle()
+            endIfStopped()
         }
-        let log = WriteAheadLog(
+        let opened = WriteAheadLog(
             settings: settings, mode: mode, start: recovered.start, fileSystem: view,
             handlers: WriteAheadLog.Handlers(
                 durable: { [unowned self] in takeNotices($0, status: $1) },
                 failure: { [unowned self] in logFailed($0) },
                 prepare: { [unowned self] in prepare($0, delay: $1) }))
-        self.log = log
-        log.start()
+        log = opened
+        opened.start()
     }
 
     /// What became durable gets to the kernel a little later, as from another thread.

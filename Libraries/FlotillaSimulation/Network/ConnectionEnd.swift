@@ -3,6 +3,8 @@ import NIOCore
 
 /// Whoever holds an end of a connection: a process of a node, or a client.
 package protocol Party: AnyObject {
+    /// Whether it has come to its end and takes nothing any more.
+    var isGone: Bool { get }
     /// Bytes have arrived, in order, cut anywhere.
     func received(_ bytes: ByteBuffer, on end: ConnectionEnd)
     /// The connection is gone.
@@ -23,12 +25,12 @@ package final class ConnectionEnd {
     /// Tells connections apart, in the order in which they were made.
     package let number: UInt64
     /// Who holds it; `nil` once it was closed or its holder has vanished.
-    package internal(set) weak var party: (any Party)?
+    package internal(set) var party: (any Party)?
     /// Tells ends apart; no two have the same.
     package let key: UInt64
 
-    /// The end at the other side.
-    weak var other: ConnectionEnd?
+    /// The end at the other side; the two let go of each other when both are closed.
+    var other: ConnectionEnd?
     /// Whether this side may still send and receive.
     var isOpen = true
     var arriving: Deque<(time: UInt64, cargo: Cargo)> = []

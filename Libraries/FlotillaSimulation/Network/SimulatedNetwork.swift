@@ -83,9 +83,9 @@ package final class SimulatedNetwork {
             ends.append(near)
             ends.append(far)
             counts.connections += 1
-            scheduler.after(back) { [weak party] in
-                // Whoever dialled may have vanished since; then the far end must hear of it, as from any dead host.
-                guard party != nil else { return self.abort(near, reason: "connection reset by peer") }
+            scheduler.after(back) {
+                // Whoever dialled may have ended since; then the far end must hear of it, as from any dead host.
+                if party.isGone, near.isOpen { self.abort(near, reason: "connection reset by peer") }
                 done(near.isOpen ? near : nil)
             }
         }
@@ -129,15 +129,11 @@ package final class SimulatedNetwork {
         let late = chaosRandom.time(chaos.lateness)
         if chaosRandom.chance(perMille: chaos.repeatPerMille) {
             counts.repeatedMessages += 1
-            scheduler.after(late) { [weak self, weak end] in
-                if let self, let end, end.isOpen { self.enqueue(frame, to: end) }
-            }
+            scheduler.after(late) { [self] in if end.isOpen { enqueue(frame, to: end) } }
         }
         guard chaosRandom.chance(perMille: chaos.latePerMille) else { return false }
         counts.lateMessages += 1
-        scheduler.after(late) { [weak self, weak end] in
-            if let self, let end, end.isOpen { self.enqueue(frame, to: end) }
-        }
+        scheduler.after(late) { [self] in if end.isOpen { enqueue(frame, to: end) } }
         return true
     }
 
@@ -167,10 +163,9 @@ package final class SimulatedNetwork {
     private func planArrival(at end: ConnectionEnd) {
         guard !end.isPlanned, let first = end.arriving.first else { return }
         end.isPlanned = true
-        scheduler.at(first.time) { [weak self, weak end] in
-            guard let self, let end else { return }
+        scheduler.at(first.time) { [self] in
             end.isPlanned = false
-            self.arrive(at: end)
+            arrive(at: end)
         }
     }
 
@@ -231,7 +226,20 @@ package final class SimulatedNetwork {
 
     private func forgetDeadEnds() {
         guard ends.count > 256 else { return }
+        let dead = ends.filter { !$0.isOpen && !($0.other?.isOpen ?? false) }
         ends.removeAll { !$0.isOpen && !($0.other?.isOpen ?? false) }
+        for end in dead { end.other = nil }
+    }
+
+    /// Lets go of everything, at the end of a world.
+    package func forgetAll() {
+        for end in ends {
+            end.other = nil
+            end.party = nil
+        }
+        ends.removeAll()
+        listeners.removeAll()
+        monitor = { _, _, _ in }
     }
 
     // MARK: Faults
@@ -271,9 +279,7 @@ package final class SimulatedNetwork {
         guard count <= 0 else { return }
         let delay = random.time(0...settings.retransmissionDelay.lowerBound)
         for end in ends where end.host == to && end.other?.host == from {
-            scheduler.after(delay) { [weak self, weak end] in
-                if let self, let end { self.planArrival(at: end) }
-            }
+            scheduler.after(delay) { [self] in planArrival(at: end) }
         }
     }
 
