@@ -1,7 +1,7 @@
 import FlotillaStorage
 
 /// How a simulated disk behaves when nothing is wrong with it.
-package struct DiskSettings: Sendable {
+package struct DiskSettings: Equatable, Sendable {
     /// How long it takes to look up, open, close, name, rename, remove or lock something.
     package var metadataNanoseconds: ClosedRange<UInt64> = 2_000...40_000
     /// How long a read takes.
