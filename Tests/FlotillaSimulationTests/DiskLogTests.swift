@@ -13,10 +13,8 @@ struct DiskLogTests {
         var cutOff = 0
         for seed in 1...300 as ClosedRange<UInt64> {
             var history = DiskLogHistory(seed: seed, method: method)
-            withKnownIssue("Names that were found, but never synced, are trusted", isIntermittent: true) {
-                for _ in 0..<5 where try !live(&history) { cutOff += 1 }
-                _ = try history.start()
-            }
+            for _ in 0..<5 where try !live(&history) { cutOff += 1 }
+            _ = try history.start()
             recoveries += history.recoveries
         }
         #expect(recoveries > 1_000 && cutOff > 100)
@@ -54,16 +52,14 @@ struct DiskLogTests {
     func `a start that is killed leaves nothing that the next one must not build on`(
         method: WALSyncMethod, isSecond: Bool
     ) throws {
-        try withKnownIssue("Names that were found, but never synced, are trusted", when: !isSecond) {
-            try crashAtEachOperation(method, isSecond: isSecond) {
-                $0.endProcesses()
-            } then: { history in
-                let life = try history.start()
-                history.work(life, steps: 40)
-                history.note(life)
-                history.world.disk.losePower(unsynced: .lost)
-                _ = try history.start()
-            }
+        try crashAtEachOperation(method, isSecond: isSecond) {
+            $0.endProcesses()
+        } then: { history in
+            let life = try history.start()
+            history.work(life, steps: 40)
+            history.note(life)
+            history.world.disk.losePower(unsynced: .lost)
+            _ = try history.start()
         }
     }
 
@@ -97,22 +93,20 @@ struct DiskLogTests {
         var harmless = 0
         for seed in 1...300 as ClosedRange<UInt64> {
             var history = DiskLogHistory(seed: seed, method: method)
-            withKnownIssue("Names that were found, but never synced, are trusted", isIntermittent: true) {
-                for _ in 0..<3 {
-                    let life = try history.start()
-                    history.work(life, steps: history.random.number(20...120))
-                    history.cutOff(life)
-                }
-                var random = Randomness(seed: seed)
-                let kind = random.pick(DiskDamage.allCases)
-                guard let damage = history.world.disk.damageAtRest(kind, using: &random) else { return }
-                do {
-                    _ = try history.start()
-                    harmless += 1
-                } catch let error as StorageError {
-                    #expect(error.code == .corrupt, "seed \(seed), \(damage): \(error)")
-                    refused += 1
-                }
+            for _ in 0..<3 {
+                let life = try history.start()
+                history.work(life, steps: history.random.number(20...120))
+                history.cutOff(life)
+            }
+            var random = Randomness(seed: seed)
+            let kind = random.pick(DiskDamage.allCases)
+            guard let damage = history.world.disk.damageAtRest(kind, using: &random) else { continue }
+            do {
+                _ = try history.start()
+                harmless += 1
+            } catch let error as StorageError {
+                #expect(error.code == .corrupt, "seed \(seed), \(damage): \(error)")
+                refused += 1
             }
         }
         #expect(refused > 150 && harmless > 5)
@@ -121,20 +115,18 @@ struct DiskLogTests {
     @Test(arguments: [WALSyncMethod.auto, .datasync, .oSync])
     func `what a failed sync left in the cache alone is not taken for durable`(method: WALSyncMethod) throws {
         // A direct write that fails leaves nothing in the cache that the disk does not hold.
-        try withKnownIssue("Recovery reads through the cache", when: method != .auto) {
-            for seed in 1...20 as ClosedRange<UInt64> {
-                var history = DiskLogHistory(seed: seed, method: method)
-                let life = try history.start()
-                history.work(life, steps: 60)
-                history.settle(life)
-                history.world.disk.failNextSync(marksClean: true)
-                history.work(life, steps: 60)
-                #expect(life.failure != nil)
-                life.end()
-                _ = try history.start()
-                history.world.disk.losePower(unsynced: .lost)
-                _ = try history.start()
-            }
+        for seed in 1...20 as ClosedRange<UInt64> {
+            var history = DiskLogHistory(seed: seed, method: method)
+            let life = try history.start()
+            history.work(life, steps: 60)
+            history.settle(life)
+            history.world.disk.failNextSync(marksClean: true)
+            history.work(life, steps: 60)
+            #expect(life.failure != nil)
+            life.end()
+            _ = try history.start()
+            history.world.disk.losePower(unsynced: .lost)
+            _ = try history.start()
         }
     }
 
@@ -155,9 +147,4 @@ struct DiskLogTests {
         #expect(try trace(5) == trace(5))
         #expect(try trace(5) != trace(6))
     }
-}
-
-/// Notes an issue as a known one in some of the cases of a test, and as an issue in the others.
-private func withKnownIssue(_ comment: Comment, when isKnown: Bool, _ body: () throws -> Void) throws {
-    if isKnown { withKnownIssue(comment, body) } else { try body() }
 }
