@@ -32,15 +32,21 @@ extension AsyncFiles {
             missing.append(current)
             current = Self.parent(of: current)
         }
+        // Whoever made the last one that is there may have been killed before its name was durable.
+        if !current.isEmpty, current != "/" { try await syncParent(of: current) }
         for directory in missing.reversed() {
             do {
                 try await perform(.makeDirectory(path: directory))
             } catch {
                 guard error.isAlreadyThere else { throw error }
             }
-            let parent = Self.parent(of: directory)
-            try await perform(.syncDirectory(path: parent.isEmpty ? "." : parent))
+            try await syncParent(of: directory)
         }
+    }
+
+    private func syncParent(of path: String) async throws(FileSystemError) {
+        let parent = Self.parent(of: path)
+        try await perform(.syncDirectory(path: parent.isEmpty ? "." : parent))
     }
 
     /// Removes a file unless it is gone already.

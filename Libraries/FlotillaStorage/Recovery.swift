@@ -54,10 +54,13 @@ public struct Recovery {
             try await readFile(summary, next: next)
         }
         let highest = HighestFile(directory: settings.directory, nodeID: nodeID, files: files)
-        checkSequences(summaries, through: try await highest.read())
+        let noted = try await highest.read()
+        checkSequences(summaries, through: noted)
         try refuseDamage()
         if let last = written.last { try await makeDurable(last) }
         try await keepPrepared(&summaries, behind: written.last?.sequence ?? 0)
+        // The preparation of the last file may have been killed between its name and the note of its number.
+        if let last = summaries.last?.sequence, last > noted { try await noteHighest(last) }
         position.oldestSequence = replay.oldestSequence
         position.nextSequence = (summaries.last?.sequence ?? 0) + 1
         position.files = summaries.count
@@ -83,6 +86,7 @@ public struct Recovery {
 extension Recovery {
     /// Looks at every file of the directory, removing unfinished ones.
     private mutating func survey() async throws(StorageError) -> [WALFileSummary] {
+        try await syncNames()
         let names = try await list()
         var summaries: [WALFileSummary] = []
         for name in names {
@@ -93,6 +97,14 @@ extension Recovery {
             }
         }
         return summaries.sorted { $0.sequence < $1.sequence }
+    }
+
+    /// Makes the names of the directory durable: a preparation that was killed before it had done so leaves a file
+    /// that is there for every reader, and gone after a power failure with all that was written into it.
+    private func syncNames() async throws(StorageError) {
+        try await asStorageError { () async throws(FileSystemError) in
+            try await files.perform(.syncDirectory(path: settings.directory))
+        }
     }
 
     private mutating func look(at name: String, sequence: UInt64) async throws(StorageError) -> WALFileSummary {
@@ -196,7 +208,16 @@ extension Recovery {
         if memory.capacity < count { memory = AlignedMemory(capacity: count) }
         let memory = memory
         return try await asStorageError { () async throws(FileSystemError) in
-            try await files.with(path) { (file) async throws(FileSystemError) in
+            do throws(FileSystemError) {
+                // Past the cache: after a sync that failed, the system may show what the disk does not hold, and
+                // report success for every later sync. A length that is no multiple of the alignment ends a file.
+                return try await files.with(path, .direct) { (file) async throws(FileSystemError) in
+                    min(count, try await files.read(file, at: 0, count: AlignedMemory.roundUp(count), into: memory))
+                }
+            } catch {
+                guard error.isUnsupported else { throw error }
+            }
+            return try await files.with(path) { (file) async throws(FileSystemError) in
                 try await files.read(file, at: 0, count: count, into: memory)
             }
         }

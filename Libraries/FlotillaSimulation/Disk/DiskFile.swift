@@ -112,6 +112,7 @@ final class DiskFile {
     ///   - torn: a dirty sector of which only so many bytes did.
     func losePower(size: Int, kept: SectorSet, torn: (sector: Int, bytes: Int)?) {
         let before = cached
+        let doubtful = writes.filter { !isDurable($0) }
         growDurable(to: size)
         for sector in kept.members { copyToDurable(extent(of: sector, limit: size)) }
         if let torn {
@@ -122,7 +123,8 @@ final class DiskFile {
         dirty = SectorSet()
         stale = SectorSet()
         lock = nil
-        writes.removeAll { $0.upperBound > cached.count || cached[$0] != before[$0] }
+        let lost = doubtful.filter { $0.upperBound > cached.count || cached[$0] != before[$0] }
+        writes.removeAll { lost.contains($0) }
     }
 
     private func grow(to size: Int) {

@@ -103,11 +103,11 @@ struct DiskNames {
         }
     }
 
-    /// Keeps none, all, the first few, or any of the changes that are not durable.
+    /// Loses changes that are not durable.
     ///
+    /// - Parameter mode: 0 keeps none of them, 1 all, 2 the first few, 3 any.
     /// - Returns: how many were undone.
-    mutating func losePower(_ random: inout Randomness) -> Int {
-        let mode = random.number(0...3)
+    mutating func losePower(mode: Int, _ random: inout Randomness) -> Int {
         let prefix = random.number(0...pending.count)
         var lost = 0
         for (place, (_, change)) in pending.enumerated() {

@@ -1,5 +1,13 @@
 import FlotillaStorage
 
+/// What becomes in a power failure of what is not durable.
+package enum UnsyncedFate: Sendable {
+    /// Each power failure loses all, none or parts of it.
+    case byChance
+    /// All of it is lost, and no sector is torn.
+    case lost
+}
+
 /// The ends of processes, and of power.
 extension SimulatedDisk {
     /// Ends what a process does through a mount: each of its operations in flight happens, does not happen or, if it
@@ -11,12 +19,18 @@ extension SimulatedDisk {
     package func endProcesses() { end(livingMounts) }
 
     /// Cuts the power: ends all processes, and loses what is not durable, or parts of it.
-    package func losePower() {
+    package func losePower(unsynced: UnsyncedFate = .byChance) {
         endProcesses()
         counts.powerLosses += 1
         // The contents first, while all files that may survive can be found by the names that lead to them.
-        loseContents()
-        counts.lostNameChanges += names.losePower(&random)
+        switch unsynced {
+        case .byChance:
+            loseContents(mode: random.number(0...2), torn: chooseTorn(names.allFiles))
+            counts.lostNameChanges += names.losePower(mode: random.number(0...3), &random)
+        case .lost:
+            loseContents(mode: 0, torn: nil)
+            counts.lostNameChanges += names.losePower(mode: 0, &random)
+        }
     }
 
     /// Replaces the disk by an empty one; ends all processes.
@@ -85,11 +99,9 @@ extension SimulatedDisk {
         planned = kept
     }
 
-    private func loseContents() {
-        let mode = random.number(0...2)
-        let files = names.allFiles
-        let torn = chooseTorn(files)
-        for file in files {
+    /// - Parameter mode: 0 loses all, 1 keeps all, 2 lets each sector have its own luck.
+    private func loseContents(mode: Int, torn: (file: DiskFile, sector: Int)?) {
+        for file in names.allFiles {
             var kept = SectorSet()
             for sector in file.dirty.members where mode == 1 || mode == 2 && random.chance(perMille: 500) {
                 kept.insert(sector..<sector + 1)
