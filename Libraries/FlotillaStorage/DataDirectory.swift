@@ -30,7 +30,7 @@ public struct DataDirectory: Sendable {
     ) async throws(StorageError) -> DataDirectory {
         precondition(newNodeID != .none, "a node without an identity")
         let opening = Opening(path: path, walPath: walPath ?? "\(path)/wal", name: name, files: files)
-        try await asStorageError { () async throws(FileSystemError) in try await files.durablyMakeDirectory(path) }
+        try await opening.makeDirectory()
         let lock = try await opening.takeLock()
         do throws(StorageError) {
             let identity = try await opening.identity(newNodeID: newNodeID)
@@ -59,6 +59,14 @@ private struct Opening {
     let walPath: String
     let name: NodeName
     let files: AsyncFiles
+
+    /// Makes the directory unless it is there with an identity, which it gets only once its name is durable.
+    func makeDirectory() async throws(StorageError) {
+        try await asStorageError { () async throws(FileSystemError) in
+            guard try await files.size("\(path)/\(Self.identityName)") == nil else { return }
+            try await files.durablyMakeDirectory(path)
+        }
+    }
 
     func takeLock() async throws(StorageError) -> OpenFile {
         let lockPath = "\(path)/LOCK"

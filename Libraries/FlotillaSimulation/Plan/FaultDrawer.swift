@@ -46,7 +46,7 @@ struct FaultDrawer {
             { .slowDisk($0.target(), factor: UInt64($0.random.number(5...200)), for: $0.short()) },
             { .stalledDisk($0.target(), for: $0.short()) },
             { .fullDisk($0.node(), for: 2 * $0.short()) },
-            { .failedSync($0.target(), marksClean: false) },
+            { .failedSync($0.target(), marksClean: $0.coin()) },
             { .failedWrite($0.target()) },
             { .failedRead($0.node()) },
             { .rot($0.node(), $0.random.pick(Fault.Rot.allCases)) },
