@@ -97,6 +97,6 @@ extension Sample {
             "read-index-reply-none", "it does not lead",
             .readIndexReply(ReadIndexReply(term: 5, id: 44, index: nil))),
         from1To2("timeout-now", "lead, please", .timeoutNow(TimeoutNow(term: 5))),
-        from1To2("removed", "no member since index 17", .removed(Removed(term: 5, configurationIndex: 17))),
+        from1To2("removed", "no member at index 17, which is committed", .removed(Removed(term: 5, committedIndex: 17))),
     ]
 }
