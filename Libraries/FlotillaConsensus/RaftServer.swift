@@ -24,6 +24,8 @@ public struct RaftServer: Sendable {
     public internal(set) var hardState: HardState
     /// The terms of the log.
     public internal(set) var logTerms: LogTerms
+    /// Whether some configuration that this server had in its log named it; not yet in one that is about to join.
+    public internal(set) var hasBeenMember = false
 
     /// Term and vote as they are on disk.
     var durableHardState: HardState
@@ -38,8 +40,6 @@ public struct RaftServer: Sendable {
     var voterCount = 0
     /// Whether some member is to become a voter.
     var hasPromotable = false
-    /// Whether some configuration that this server had in its log named it.
-    var hasBeenMember = false
     /// Whether it was a member and no configuration names it any more, from the last committed one on.
     var isOutside = false
 
