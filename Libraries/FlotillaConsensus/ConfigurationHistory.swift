@@ -39,7 +39,14 @@ struct ConfigurationHistory: Sendable {
     }
 
     /// Forgets those that can't return, since a later one is committed.
-    mutating func forget(before commitIndex: LogIndex) {
+    ///
+    /// - Returns: whether there were any.
+    mutating func forget(before commitIndex: LogIndex) -> Bool {
+        let count = items.count
         while items.count > 1, items[1].index <= commitIndex { items.removeFirst() }
+        return items.count < count
     }
+
+    /// Whether any of them names a server.
+    func names(_ uid: ServerUID) -> Bool { items.contains { $0.configuration.member(uid) != nil } }
 }

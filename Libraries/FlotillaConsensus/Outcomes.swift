@@ -6,6 +6,8 @@ public enum ProposalRefusal: Error, Equatable, Sendable {
     case notLeader(leader: ServerUID?)
     /// It is handing leadership to another server.
     case transferring(to: ServerUID)
+    /// It has no vote any more and leads only until that is committed.
+    case retiring
 }
 
 /// How a transfer of leadership ended.

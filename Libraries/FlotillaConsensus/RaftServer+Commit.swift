@@ -32,6 +32,6 @@ extension RaftServer {
         guard index > commitIndex else { return }
         precondition(index <= lastIndex, "commit \(index) behind the end of \(self)")
         commitIndex = index
-        configurations.forget(before: index)
+        if configurations.forget(before: index) { noteStanding() }
     }
 }

@@ -2,8 +2,25 @@ import FlotillaWire
 
 // Campaigning: pre-vote, vote, and the counting of both (section 5.2; Ongaro 2014, section 9.6).
 extension RaftServer {
-    /// Whether it may campaign: it votes by the latest configuration and was not told that it was removed.
-    var canCampaign: Bool { isVoter && removedAt == nil }
+    /// Whether it may campaign: it votes and was not told that it was removed. A server whose vote was taken by a
+    /// configuration that may not be committed yet still campaigns, without counting itself: it may be the only one that
+    /// has this configuration, and then nobody without it is elected (Ongaro 2014, section 4.2.2 and figure 4.6).
+    var canCampaign: Bool {
+        guard removedAt == nil else { return false }
+        return isVoter || (configurationIndex > commitIndex && committedConfiguration.isVoter(uid))
+    }
+
+    /// Whether the leader that this server follows has no vote by the latest configuration: it may step down without
+    /// this server hearing of it, for it is not a member then whose node this server's node knows.
+    var isLeaderLeaving: Bool {
+        guard let leader, role != .leader else { return false }
+        return !peers.contains { $0.uid == leader && $0.isVoter }
+    }
+
+    /// Follower: its leader was just heard, so that there is nothing to wait for, unless the leader is about to leave.
+    mutating func restElectionTimer(now: Instant) {
+        if isLeaderLeaving { armElectionTimer(settings.electionDelay, now: now) } else { electionDeadline = nil }
+    }
 
     /// Waits a random time from `range` before it campaigns, if it may campaign at all.
     mutating func armElectionTimer(_ range: ClosedRange<Duration>, now: Instant) {
@@ -128,11 +145,15 @@ extension RaftServer {
         becomeCandidate(kind: .transfer, now: now, actions: &actions)
     }
 
-    /// It was told that it is no member any more. Where its own log holds a later configuration, the sender is behind.
+    /// It was told that by what is committed through some index it is no member any more. Where its own log names it only
+    /// behind that index, the sender may be behind; where it names it there, that part of its log is overwritten in the
+    /// others', or a configuration came after it that this server was never sent.
     mutating func receive(_ notice: Removed, now: Instant, actions: inout Actions) {
-        guard role != .leader, notice.configurationIndex > configurations.latest.index else { return }
-        removedAt = notice.configurationIndex
-        electionDeadline = nil
-        if role != .follower { becomeFollower(in: term, now: now, actions: &actions) }
+        let index = notice.committedIndex
+        guard role != .leader, hasBeenMember, index > commitIndex else { return }
+        guard index >= configurationIndex || configurations.committed(at: index).configuration.member(uid) != nil
+        else { return }
+        removedAt = index
+        becomeFollower(in: term, now: now, actions: &actions)
     }
 }

@@ -51,7 +51,7 @@ extension RaftServer {
             configurations.append(index: item.index, item.configuration)
             isConfigurationChanged = true
         }
-        if isConfigurationChanged { adoptConfiguration() }
+        if isConfigurationChanged { adoptConfiguration(now: now) }
         actions.append(.accept(skip: skip))
     }
 

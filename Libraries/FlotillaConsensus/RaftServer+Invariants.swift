@@ -32,6 +32,13 @@ extension RaftServer {
             ("only what is verified and durable is acknowledged", acknowledged <= min(verified, durableIndex)),
             ("configurations ascend", zip(items, items.dropFirst()).allSatisfy { $0.index < $1.index }),
             ("the configuration is in the log", configurations.latest.index <= lastIndex),
+            ("the vote is the configuration's", isVoter == configuration.isVoter(uid)),
+            ("voters are counted", voterCount == configuration.voters.count),
+            ("who is outside is named nowhere", isOutside == (hasBeenMember && !configurations.names(uid))),
+            (
+                "one configuration at a time",
+                !readyToServe || items.filter { $0.index > commitIndex }.count <= 1
+            ),
             (
                 "peers follow the configuration",
                 peers.map(\.uid) == configuration.members.map(\.uid).filter { $0 != uid }
@@ -51,7 +58,12 @@ extension RaftServer {
             ("who campaigns knows no leader", !isCampaigning || leader == nil),
             ("only a follower hears a leader", !isLeaderHeard || (role == .follower && leader != nil)),
             ("a follower that knows a leader hears it", role != .follower || isLeaderHeard == (leader != nil)),
-            ("no election timer beside a leader", electionDeadline == nil || leader == nil),
+            ("no election timer beside a leader", electionDeadline == nil || leader == nil || isLeaderLeaving),
+            ("who has a leader that leaves waits", !isLeaderLeaving || electionDeadline != nil || !canCampaign),
+            (
+                "a leader without a vote leads until that is committed",
+                !isRetiring || configurationIndex > commitIndex || needsFlush
+            ),
             ("who may campaign waits for it", electionDeadline != nil || leader != nil || !canCampaign),
             ("only a leader has reads", role == .leader || (!reads.isOut && reads.waiting.isEmpty)),
             ("only a leader needs a flush", role == .leader || !needsFlush),

@@ -32,7 +32,10 @@ extension RaftServer {
     mutating func peerState(
         _ uid: ServerUID, term peerTerm: Term, leader peerLeader: ServerUID?, now: Instant, actions: inout Actions
     ) {
-        if role == .leader {
+        if position(of: uid) == nil, leader != uid, peerLeader != uid {
+            // It believes that it is a member, and nobody sends it what would tell it otherwise.
+            _ = answerStranger(uid, actions: &actions)
+        } else if role == .leader {
             guard let position = position(of: uid) else { return }
             let isConfirmed = peerTerm == term && peerLeader == self.uid
             peers[position].isHeard = isConfirmed && peers[position].isUp

@@ -5,7 +5,7 @@ extension RaftServer {
     func position(of uid: ServerUID) -> Int? { peers.firstIndex { $0.uid == uid } }
 
     /// Goes by the latest configuration from now on: it is in force as soon as it is in the log (section 6).
-    mutating func adoptConfiguration() {
+    mutating func adoptConfiguration(now: Instant) {
         let configuration = configurations.latest.configuration
         peers = configuration.members.filter { $0.uid != uid }.map { member in
             var peer =
@@ -18,21 +18,32 @@ extension RaftServer {
         }
         isVoter = configuration.isVoter(uid)
         voterCount = configuration.voters.count
-        if let removedAt, configurations.latest.index > removedAt, configuration.member(uid) != nil {
-            self.removedAt = nil
+        hasPromotable = configuration.members.contains { $0.isPromotable }
+        if configuration.member(uid) != nil {
+            hasBeenMember = true
+            if let removedAt, configurations.latest.index > removedAt { self.removedAt = nil }
         }
+        noteStanding()
+        if role == .follower, leader != nil { restElectionTimer(now: now) }
+    }
+
+    /// Works out again what depends on which configurations may still be in force.
+    mutating func noteStanding() {
+        isOutside = hasBeenMember && !configurations.names(uid)
         if !canCampaign { electionDeadline = nil }
     }
 
     /// Leader: puts a configuration into the log, where it is in force at once. Whether the change is permitted is the
     /// caller's to know.
-    mutating func appendConfiguration(_ configuration: ClusterConfiguration, actions: inout Actions) {
+    mutating func appendConfiguration(_ configuration: ClusterConfiguration, now: Instant, actions: inout Actions) {
         precondition(role == .leader && !configuration.members.isEmpty, "a configuration by \(self)")
         logTerms.append(count: 1, term: term)
         configurations.append(index: lastIndex, configuration)
-        adoptConfiguration()
+        adoptConfiguration(now: now)
         actions.append(.appendConfiguration(index: lastIndex, configuration))
         needsFlush = true
+        // A majority may be another number now, and nobody may be left who would answer once more.
         countCommitted(actions: &actions)
+        if reads.isOut { _ = finishReadRound(actions: &actions) }
     }
 }

@@ -22,6 +22,10 @@ extension RaftServer {
         configurations.committed(at: commitIndex).configuration
     }
 
+    /// Whether it is no member any more, as far as it knows: it was one, and was told otherwise, or a committed
+    /// configuration does not name it. A server that was never named yet is not removed, nor is one that leads.
+    public var isRemoved: Bool { role != .leader && (removedAt != nil || isOutside) }
+
     /// Whether it leads and knows how far the log is committed: the noop that began its term is.
     public var readyToServe: Bool { role == .leader && commitIndex >= noopIndex }
 

@@ -83,7 +83,7 @@ extension RaftServer {
     }
 
     /// Ends the round that is out when a majority of the voters has answered it.
-    private mutating func finishReadRound(actions: inout Actions) -> Bool {
+    mutating func finishReadRound(actions: inout Actions) -> Bool {
         let votes = peers.reduce(isVoter ? 1 : 0) { $0 + ($1.isVoter && reads.answered.contains($1.uid) ? 1 : 0) }
         guard votes >= Quorum.size(voters: voterCount) else { return false }
         for read in reads.finish() {

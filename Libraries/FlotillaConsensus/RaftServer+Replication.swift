@@ -8,6 +8,8 @@ extension RaftServer {
         precondition(count > 0, "a proposal of \(count) entries")
         guard role == .leader else { return .failure(.notLeader(leader: leader)) }
         if let transfer { return .failure(.transferring(to: transfer.target)) }
+        // What it took now it would leave to others, and could tell nobody what became of it.
+        if isRetiring { return .failure(.retiring) }
         let first = lastIndex.next
         logTerms.append(count: count, term: term)
         needsFlush = true

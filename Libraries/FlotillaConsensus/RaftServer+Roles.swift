@@ -47,7 +47,7 @@ extension RaftServer {
         set(role: .follower, leader: newLeader, termBefore: termBefore, actions: &actions)
         isLeaderHeard = newLeader != nil
         if isLeaderHeard {
-            electionDeadline = nil
+            restElectionTimer(now: now)
         } else {
             armElectionTimer(settings.electionDelay, now: now)
         }
@@ -60,7 +60,7 @@ extension RaftServer {
     mutating func hearLeader(_ sender: ServerUID, in leaderTerm: Term, now: Instant, actions: inout Actions) -> Bool {
         if leaderTerm == term, role == .follower, leader == sender {
             isLeaderHeard = true
-            electionDeadline = nil
+            restElectionTimer(now: now)
             return true
         }
         guard leaderTerm > term || (role != .leader && leader == nil) else { return false }

@@ -28,11 +28,10 @@ extension RaftServer {
     /// sender either, it is told, by a server that knows of a leader and so is not itself behind for long.
     ///
     /// - Returns: whether that was all that the request gets.
-    private mutating func answerStranger(_ sender: ServerUID, actions: inout Actions) -> Bool {
+    mutating func answerStranger(_ sender: ServerUID, actions: inout Actions) -> Bool {
         guard role == .leader || isLeaderHeard else { return false }
-        let committed = configurations.committed(at: commitIndex)
-        if committed.configuration.member(sender) == nil {
-            actions.append(.send(.removed(Removed(term: term, configurationIndex: committed.index)), to: sender))
+        if committedConfiguration.member(sender) == nil {
+            actions.append(.send(.removed(Removed(term: term, committedIndex: commitIndex)), to: sender))
             return true
         }
         return role == .leader

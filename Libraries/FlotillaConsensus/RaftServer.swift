@@ -24,6 +24,8 @@ public struct RaftServer: Sendable {
     public internal(set) var hardState: HardState
     /// The terms of the log.
     public internal(set) var logTerms: LogTerms
+    /// Whether some configuration that this server had in its log named it; not yet in one that is about to join.
+    public internal(set) var hasBeenMember = false
 
     /// Term and vote as they are on disk.
     var durableHardState: HardState
@@ -36,12 +38,16 @@ public struct RaftServer: Sendable {
     var upServers: [ServerUID] = []
     var isVoter = false
     var voterCount = 0
+    /// Whether some member is to become a voter.
+    var hasPromotable = false
+    /// Whether it was a member and no configuration names it any more, from the last committed one on.
+    var isOutside = false
 
     /// When to campaign; `nil` while a leader is heard, on a leader, and where campaigning is no use.
     var electionDeadline: Instant?
     /// The kind of the vote that this candidate seeks.
     var campaignKind: VoteRequest.Kind = .vote
-    /// The index of a configuration that this server was told it is no longer in.
+    /// The committed index at which, as this server was told, it is no member any more.
     var removedAt: LogIndex?
     /// A granted vote whose record is not durable yet, and who waits for it.
     var pendingVote: (reply: VoteReply, to: ServerUID)?
@@ -85,8 +91,9 @@ public struct RaftServer: Sendable {
         configurations = ConfigurationHistory(recovered.configurations, commitIndex: commitIndex)
         random = SplitMix64(seed: seed)
         forwardedReads = ForwardedReads(start: random.next())
-        configurations.forget(before: commitIndex)
-        adoptConfiguration()
+        hasBeenMember = configurations.names(uid)
+        _ = configurations.forget(before: commitIndex)
+        adoptConfiguration(now: now)
         let isFresh = hardState.term == .zero && lastIndex == .zero
         armElectionTimer(isFresh ? settings.freshStartDelay : settings.electionDelay, now: now)
     }
@@ -113,6 +120,7 @@ public struct RaftServer: Sendable {
             transferLeadership(to: target, giveUpAt: limit, now: now, actions: &actions)
         case .triggerElection: triggerElection(now: now, actions: &actions)
         }
+        promoteWhoCaughtUp(now: now, actions: &actions)
         watchQuorum(now: now)
     }
 
@@ -137,7 +145,7 @@ public struct RaftServer: Sendable {
 
     /// The end of a turn: sends what has gathered. On a leader that is one `AppendEntries` for each follower with room
     /// in its window, several while it catches up, a commit notice where nothing else tells the commit index, and a
-    /// read round when queries wait for one.
+    /// read round when queries wait for one. A leader that has no vote any more, which is committed, then steps down.
     ///
     /// - Parameter log: the lengths of this server's entries.
     public mutating func flush(log: some LogExtents, now: Instant, actions: inout Actions) {
@@ -146,6 +154,7 @@ public struct RaftServer: Sendable {
         guard role == .leader else { return }
         startReadRound(now: now, actions: &actions)
         for position in peers.indices { replicate(to: position, log: log, now: now, actions: &actions) }
+        retire(now: now, actions: &actions)
     }
 
     /// No term beyond this one is believed, so that counting on from one never overflows.

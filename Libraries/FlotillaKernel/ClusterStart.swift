@@ -100,7 +100,7 @@ extension Kernel {
         return ServerUID(high: word(0), low: word(1))
     }
 
-    private func locate(_ name: NodeName) throws(FlotillaError) -> (NodeID, NodeAddress) {
+    func locate(_ name: NodeName) throws(FlotillaError) -> (NodeID, NodeAddress) {
         if name == identity.name { return (identity.id, identity.address) }
         // Of two nodes that had the name one after the other, the one that is connected is meant.
         let known = peers.filter { $0.name == name }
@@ -178,7 +178,11 @@ extension Kernel {
 
     /// The answer of a node whose member had missed the start.
     private func lateStartReplied(_ reply: PeerMessage.StartServerReply, from peer: Peer) {
-        guard let refusal = reply.refusal, let server = serversByCluster[reply.cluster] else { return }
+        guard let server = serversByCluster[reply.cluster] else { return }
+        guard let refusal = reply.refusal else {
+            for member in server.members where member.peer === peer { isThere(member.uid, of: server, on: peer) }
+            return
+        }
         output.events.append(.memberRefused(server.creation.clusterName, peer.name, reason: refusal.message))
         // The other side knows that the cluster was never formed: what is left of it here goes too.
         if refusal.code == .deleted { deleteUnformed(reply.cluster) }

@@ -35,15 +35,16 @@ package final class HostedServer {
     var locateWaiters: [RequestTicket] = []
     var transferWaiter: RequestTicket?
 
-    /// The other members, in the order of the configuration.
+    /// The other members, in the order of the configuration, and the leader if it is none.
     var members: [MemberLink] = []
     /// Servers that sent something without being members as far as this server knows, and their nodes.
     var strangers: [ServerUID: Peer] = [:]
-    /// What the server adds to the digests of the nodes that it shares its cluster with.
+    /// The nodes that it shares its cluster with.
+    var sharers: [Peer] = []
+    /// What the server adds to the digests of those.
     var digestShare: UInt64 = 0
-
-    /// When a member that missed the start may be asked again to make up for it.
-    var nextLateStart = Instant.zero
+    /// Whether the kernel has taken note that the server was removed from its cluster.
+    var isNotedRemoved = false
 
     /// Whether the kernel has it on its list for the end of the turn.
     var isDirty = false

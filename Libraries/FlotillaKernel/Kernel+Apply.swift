@@ -132,7 +132,9 @@ extension Kernel {
 
     /// What machines want done: only the leader does it.
     private func issue(_ effects: Effects, of server: HostedServer) {
-        guard !effects.list.isEmpty, server.core.role == .leader, server.core.transferTarget == nil else { return }
+        guard !effects.list.isEmpty, server.core.role == .leader, server.core.transferTarget == nil,
+            !server.core.isRetiring
+        else { return }
         for effect in effects.list {
             switch effect {
             case .append(let command): appendOwn(command, for: server)

@@ -45,6 +45,9 @@ extension Kernel {
             return FlotillaError(
                 .transferring, "leadership is being handed over", leader: server.name(of: target))
         }
+        if server.core.isRetiring {
+            return FlotillaError(.transferring, "\(server.creation.id) has no vote any more and is handing over")
+        }
         if let failure = server.failure { return halted(server, failure) }
         if isStopping { return FlotillaError(.shuttingDown, "node \(identity.name) is stopping") }
         return refusalForRoom(on: link, count: count, bytes: bytes)

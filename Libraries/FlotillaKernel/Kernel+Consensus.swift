@@ -13,6 +13,7 @@ extension Kernel {
         var actions = takeScratch()
         server.core.step(event, now: now, actions: &actions)
         perform(&actions, for: server)
+        refreshStanding(of: server)
         markDirty(server)
         arm(server)
     }
@@ -174,6 +175,7 @@ extension Kernel {
             now: now, actions: &actions)
         perform(&actions, for: server, received: received)
         if !received.configurations.isEmpty { refreshMembers(of: server) }
+        refreshStanding(of: server)
         markDirty(server)
         arm(server)
     }

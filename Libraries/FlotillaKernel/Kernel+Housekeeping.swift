@@ -14,6 +14,7 @@ extension Kernel {
         nextHousekeeping = now + Self.interval
         watchPeers(wasStopped: wasStopped)
         dialWhoIsMissing()
+        watchSetAside()
         watchStarts()
         watchWaiters()
         watchReads()

@@ -168,8 +168,9 @@ extension Kernel {
         peer.isUp = true
         peer.digestMismatches = 0
         output.events.append(.peerUp(peer.name, peer.address))
+        takeAllBack(on: peer)
         sendLeaderships(to: peer, wantsAnswer: false)
-        for server in peer.sharedServers { tell(server, of: peer, isUp: true) }
+        for server in peer.concernedServers { tell(server, of: peer, isUp: true) }
     }
 
     private func wentDown(_ peer: Peer, reason: String) {
@@ -177,7 +178,7 @@ extension Kernel {
         peer.isUp = false
         peer.listed.removeAll()
         output.events.append(.peerDown(peer.name, reason: reason))
-        for server in peer.sharedServers { tell(server, of: peer, isUp: false) }
+        for server in peer.concernedServers { tell(server, of: peer, isUp: false) }
     }
 
     private func tell(_ server: HostedServer, of peer: Peer, isUp: Bool) {
@@ -237,15 +238,14 @@ extension Kernel {
         case .pong(let ping): compare(ping, with: peer)
         case .leaderships(let page): receive(page, from: peer)
         case .serverStopped(let servers):
-            for uid in servers { for server in peer.sharedServers { step(server, .peerDown(uid)) } }
+            for uid in servers { for server in peer.concernedServers { step(server, .peerDown(uid)) } }
         case .goodbye:
             peer.isLeaving = true
             wentDown(peer, reason: "it is stopping")
         case .startServer(let request): start(request, for: peer, correlation: correlation)
         case .startServerReply(let reply): startReplied(reply, from: peer)
         case .deleteServer(let cluster): deleteUnformed(cluster)
-        case .unknownServer(let uid, let cluster):
-            if let server = serversByCluster[cluster] { step(server, .peerDown(uid)) }
+        case .unknownServer(let uid, let cluster): isUnknown(uid, of: cluster, on: peer)
         }
     }
 }

@@ -4,7 +4,7 @@ import FlotillaStorage
 import FlotillaWire
 import NIOCore
 
-/// The servers of this node: taken up after a restart, made, deleted.
+/// The servers of this node: taken up after a restart, and what is noted when their roles change.
 extension Kernel {
     /// Takes up a server that recovery has found.
     func takeUp(_ recovered: RecoveredServer) throws(FlotillaError) {
@@ -52,7 +52,7 @@ extension Kernel {
         }
     }
 
-    private func makeMachine(for creation: ServerCreation) throws(FlotillaError) -> HostedMachine {
+    func makeMachine(for creation: ServerCreation) throws(FlotillaError) -> HostedMachine {
         try registry.makeMachine(
             named: creation.machine,
             configuration: MachineConfiguration(
@@ -60,7 +60,7 @@ extension Kernel {
     }
 
     /// Puts a server into the kernel's tables.
-    private func host(
+    func host(
         _ creation: ServerCreation, machine: HostedMachine, state: RecoveredState, table: MemoryTable,
         replayedThrough: LogIndex
     ) -> HostedServer {
@@ -80,100 +80,7 @@ extension Kernel {
         return server
     }
 
-    /// Makes the server of this node in a new cluster. Nothing of it may be said before its record is durable, so the
-    /// server is made known to the others only then.
-    ///
-    /// - Throws: `FlotillaError` when the name is taken or the machine unknown.
-    func create(_ request: PeerMessage.StartServer) throws(FlotillaError) -> HostedServer {
-        guard let member = request.initial.members.first(where: { $0.nodeID == identity.id }) else {
-            throw FlotillaError(
-                .unknownMember, "cluster \(request.name) has no member with the identity of node \(identity.name)")
-        }
-        if let existing = serversByName[request.name], existing.creation.clusterID != request.cluster {
-            throw FlotillaError(.clusterExists, "node \(identity.name) already has a cluster named \(request.name)")
-        }
-        if let existing = serversByCluster[request.cluster] {
-            guard existing.creation.initial == request.initial else {
-                throw FlotillaError(.clusterExists, "cluster \(request.cluster) was started with other members")
-            }
-            return existing
-        }
-        if deletedClusters.contains(request.cluster) {
-            throw FlotillaError(.deleted, "cluster \(request.cluster) was deleted on node \(identity.name)")
-        }
-        guard member.uid != .none, serversByUID[member.uid] == nil, member.id.node == identity.name,
-            request.initial.members.filter({ $0.nodeID == identity.id }).count == 1
-        else {
-            throw FlotillaError(
-                .invalidArgument, "the configuration names node \(identity.name) in a way that can't be")
-        }
-        let creation = ServerCreation(
-            uid: member.uid, clusterID: request.cluster, clusterName: request.name, id: member.id,
-            machine: request.machine, machineConfiguration: request.machineConfiguration, initial: request.initial,
-            createdAt: wallClock)
-        let machine = try makeMachine(for: creation)
-        let state = RecoveredState(
-            hardState: .initial, logTerms: LogTerms(), configurations: [(.zero, request.initial)],
-            commitFloor: .zero)
-        let server = host(
-            creation, machine: machine, state: state, table: MemoryTable(), replayedThrough: .zero)
-        output.records.append(.serverCreated(creation))
-        durableStarts[creation.uid] = []
-        output.events.append(.serverStarted(creation.id, creation.clusterID))
-        return server
-    }
-
-    /// What another member needs to start its own server.
-    func startRequest(for creation: ServerCreation) -> PeerMessage.StartServer {
-        PeerMessage.StartServer(
-            cluster: creation.clusterID, name: creation.clusterName, machine: creation.machine,
-            machineConfiguration: creation.machineConfiguration, initial: creation.initial)
-    }
-
-    /// Deletes the server of a cluster that was never formed. A server that has taken a command stays.
-    func deleteUnformed(_ cluster: ClusterID) {
-        guard let server = serversByCluster[cluster], server.core.commitIndex == .zero, !hasCommands(server) else {
-            return
-        }
-        deletedClusters.insert(cluster)
-        server.isDeleted = true
-        removeShares(of: server)
-        servers[server.slot] = nil
-        freeSlots.append(server.slot)
-        serversByUID[server.uid] = nil
-        serversByCluster[cluster] = nil
-        if serversByName[server.creation.clusterName] === server { serversByName[server.creation.clusterName] = nil }
-        memoryBytes -= server.table.byteCount
-        output.records.append(
-            .serverDeleted(server.uid, cluster, index: server.core.lastIndex, term: server.core.term))
-        output.events.append(.serverDeleted(server.creation.id, cluster))
-        durableStarts[server.uid] = nil
-        refuseWaiters(of: server)
-    }
-
-    /// Nobody waits for a server that is gone.
-    private func refuseWaiters(of server: HostedServer) {
-        let error = FlotillaError(.unknownCluster, "cluster \(server.creation.clusterName) was deleted")
-        for ticket in server.locateWaiters { respond(.error(error), to: ticket) }
-        if let ticket = server.transferWaiter { respond(.error(error), to: ticket) }
-        for ticket in server.reads.takeLate(Instant(nanoseconds: .max)) { refuse(ticket, of: server, error) }
-        reject(server.pending.takeAll(from: .zero), by: server, error)
-    }
-
-    private func hasCommands(_ server: HostedServer) -> Bool {
-        seal(server)
-        guard server.core.lastIndex > .zero else { return false }
-        for slice in server.table.slices(from: server.table.firstIndex, through: server.core.lastIndex) {
-            var rest = slice
-            while let length: UInt32 = rest.getInteger(at: rest.readerIndex + 4, endianness: .little) {
-                if rest.getInteger(at: rest.readerIndex, as: UInt8.self) == EntryKind.command.rawValue { return true }
-                rest.moveReaderIndex(forwardBy: min(EntryHeader.byteCount + Int(length), rest.readableBytes))
-            }
-        }
-        return false
-    }
-
-    // MARK: Changes of role
+    /// Makes th    // MARK: Changes of role
 
     func roleChanged(_ role: Role, of server: HostedServer) {
         switch role {
@@ -186,6 +93,7 @@ extension Kernel {
 
     func leaderChanged(_ leader: ServerUID?, term: Term, of server: HostedServer) {
         updateShare(of: server)
+        refreshLeader(of: server)
         guard let leader else { return }
         server.counters.leaderChanges += 1
         output.events.append(

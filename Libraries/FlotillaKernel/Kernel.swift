@@ -57,8 +57,10 @@ public final class Kernel {
     var peersByID: [NodeID: Peer] = [:]
 
     var starts: [ClusterID: ClusterStart] = [:]
-    /// Clusters whose server was deleted here; their identities are never used again.
+    /// Clusters whose server was deleted here: they are not started here again, but a new member may join one.
     var deletedClusters: Set<ClusterID> = []
+    /// Servers that were deleted here; their identities are never used again.
+    var deletedServers: Set<ServerUID> = []
     /// Starts of servers on this node that wait until their record is durable.
     var durableStarts: [ServerUID: [RequestTicket]] = [:]
 
@@ -102,6 +104,7 @@ public final class Kernel {
             if peer.address != seed.address { peer.seedAddress = seed.address }
         }
         deletedClusters = Set(recovered.tombstones.map(\.clusterID))
+        deletedServers = Set(recovered.tombstones.map(\.uid))
         for server in recovered.servers { try takeUp(server) }
         counters.serversRecovered = UInt64(recovered.servers.count)
     }
@@ -186,6 +189,7 @@ public final class Kernel {
             var actions = takeScratch()
             server.core.flush(log: server.table, now: now, actions: &actions)
             perform(&actions, for: server)
+            refreshStanding(of: server)
         }
         let more = applyCommitted(server)
         arm(server)

@@ -35,8 +35,12 @@ final class Peer {
     /// The sum over shared clusters that pings carry, and how many they are.
     var digest: UInt64 = 0
     var sharedServers: [HostedServer] = []
-    /// The clusters of the other side's list whose last page has not come yet.
-    var listed: Set<ClusterID> = []
+    /// Servers that should share their cluster with that node, which does not speak of it; not in the sum until then.
+    var setAside: [(server: HostedServer, until: Instant)] = []
+    /// All servers that have a member on that node as far as they know.
+    var concernedServers: [HostedServer] { sharedServers + setAside.map(\.server) }
+    /// The servers of the other side's list whose last page has not come yet.
+    var listed: Set<ServerUID> = []
 
     var counters = PeerCounters()
 

@@ -37,7 +37,7 @@ extension World {
         guard let leader = leader(of: cluster), let process = computers[leader.host].serving,
             let member = leader.server.core.configuration.members.first(where: { $0.id.node == computers[host].name })
         else { return nil }
-        process.act { $0.transferLeadership(of: leader.server, to: member.uid) }
+        _ = process.act { $0.transferLeadership(of: leader.server, to: member.uid) }
         return "from n\(leader.host + 1)"
     }
 
@@ -45,11 +45,41 @@ extension World {
         guard let process = computers[host].serving,
             let server = servers(of: cluster).first(where: { $0.host == host })?.server
         else { return nil }
-        process.act { $0.triggerElection(of: server) }
+        _ = process.act { $0.triggerElection(of: server) }
         return ""
     }
 }
+// MARK: - Members
+
 extension World {
-    func addMember(to cluster: Int, on host: Int, _ role: MemberRole) -> String? { nil }
-    func removeMember(from cluster: Int, on host: Int) -> String? { nil }
+    func addMember(to cluster: Int, on host: Int, _ role: MemberRole) -> String? {
+        guard let leader = leader(of: cluster), let process = computers[leader.host].serving, !computers[host].isDamaged
+        else { return nil }
+        var after = leader.server.core.configuration
+        after.members.removeAll { $0.id.node == computers[host].name }
+        guard hasGoodMajority(after) else { return nil }
+        let name = leader.server.creation.clusterName
+        return process.act { $0.addMember(to: name, on: computers[host].name, role: role) }.map { result in
+            switch result {
+            case .success(let added): "by n\(leader.host + 1) at \(added.index)"
+            case .failure(let error): "refused by n\(leader.host + 1): \(error.code)"
+            }
+        }
+    }
+
+    func removeMember(from cluster: Int, on host: Int) -> String? {
+        guard let leader = leader(of: cluster), let process = computers[leader.host].serving,
+            let member = leader.server.core.configuration.members.first(where: { $0.id.node == computers[host].name })
+        else { return nil }
+        var after = leader.server.core.configuration
+        after.members.removeAll { $0.uid == member.uid }
+        guard hasGoodMajority(after) else { return nil }
+        let name = leader.server.creation.clusterName
+        return process.act { $0.removeMember(member.id, from: name) }.map { result in
+            switch result {
+            case .success(let index): "by n\(leader.host + 1) at \(index)"
+            case .failure(let error): "refused by n\(leader.host + 1): \(error.code)"
+            }
+        }
+    }
 }

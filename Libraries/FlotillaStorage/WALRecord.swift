@@ -65,13 +65,14 @@ public struct ServerCreation: Equatable, Sendable {
     }
 }
 
-/// What is left of a server whose cluster was deleted, so that a member that comes back late can be told.
+/// What is left of a server that was deleted: with its cluster, so that a member that comes back late can be told, or
+/// because a new member of the cluster took its place on the node.
 public struct Tombstone: Equatable, Sendable {
     /// The server's identity.
     public var uid: ServerUID
     /// The deleted cluster's identity.
     public var clusterID: ClusterID
-    /// The index of the entry that ended it.
+    /// The index of the entry that ended it, or of the last that it had.
     public var index: LogIndex
     /// The term of that entry.
     public var term: Term

@@ -54,37 +54,45 @@ public struct ClusterConfiguration: Hashable, Sendable {
     public func isVoter(_ uid: ServerUID) -> Bool { member(uid)?.isVoter ?? false }
 }
 
-extension ClusterConfiguration: WireCodable {
+extension Member: WireCodable {
     public func encode(into buffer: inout ByteBuffer) {
-        buffer.writeList(members) { buffer, member in
-            buffer.writeServerID(member.id)
-            buffer.writeIdentifier(member.uid)
-            buffer.writeIdentifier(member.nodeID)
-            buffer.writeAddress(member.address)
-            switch member.role {
-            case .voter: buffer.writeLittle(UInt8(0))
-            case .nonVoter: buffer.writeLittle(UInt8(1))
-            case .promotable: buffer.writeLittle(UInt8(2))
-            }
-            if case .promotable(let target) = member.role {
-                buffer.writeLittle(target.rawValue)
-            } else {
-                buffer.writeLittle(UInt64(0))
-            }
+        buffer.writeServerID(id)
+        buffer.writeIdentifier(uid)
+        buffer.writeIdentifier(nodeID)
+        buffer.writeAddress(address)
+        switch role {
+        case .voter: buffer.writeLittle(UInt8(0))
+        case .nonVoter: buffer.writeLittle(UInt8(1))
+        case .promotable: buffer.writeLittle(UInt8(2))
+        }
+        if case .promotable(let target) = role {
+            buffer.writeLittle(target.rawValue)
+        } else {
+            buffer.writeLittle(UInt64(0))
         }
     }
 
     public init(from reader: inout WireReader) throws(WireError) {
+        let id = try reader.serverID()
+        let uid: ServerUID = try reader.identifier()
+        let nodeID: NodeID = try reader.identifier()
+        let address = try reader.address()
+        let role: UInt8 = try reader.integer()
+        let target = try reader.index()
+        let roles: [MemberRole] = [.voter, .nonVoter, .promotable(target: target)]
+        guard Int(role) < roles.count else { throw WireError(.malformed, "unknown member role \(role)") }
+        self.init(id: id, uid: uid, nodeID: nodeID, address: address, role: roles[Int(role)])
+    }
+}
+
+extension ClusterConfiguration: WireCodable {
+    public func encode(into buffer: inout ByteBuffer) {
+        buffer.writeList(members) { $1.encode(into: &$0) }
+    }
+
+    public init(from reader: inout WireReader) throws(WireError) {
         let members = try reader.list(limit: Limits.members) { (reader) throws(WireError) -> Member in
-            let id = try reader.serverID()
-            let uid: ServerUID = try reader.identifier()
-            let nodeID: NodeID = try reader.identifier()
-            let address = try reader.address()
-            let role: UInt8 = try reader.integer()
-            let target = try reader.index()
-            let roles: [MemberRole] = [.voter, .nonVoter, .promotable(target: target)]
-            guard Int(role) < roles.count else { throw WireError(.malformed, "unknown member role \(role)") }
-            return Member(id: id, uid: uid, nodeID: nodeID, address: address, role: roles[Int(role)])
+            try Member(from: &reader)
         }
         guard !members.isEmpty, Set(members.map(\.uid)).count == members.count,
             Set(members.map(\.id)).count == members.count

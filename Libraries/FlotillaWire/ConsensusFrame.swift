@@ -82,7 +82,7 @@ extension ConsensusMessage {
         case .timeoutNow(let message): buffer.writeLittle(message.term.rawValue)
         case .removed(let message):
             buffer.writeLittle(message.term.rawValue)
-            buffer.writeLittle(message.configurationIndex.rawValue)
+            buffer.writeLittle(message.committedIndex.rawValue)
         }
     }
 
@@ -120,7 +120,7 @@ extension ConsensusMessage {
             .readIndexRequest(ReadIndexRequest(term: try reader.term(), id: try reader.integer()))
         case .readIndexReply: .readIndexReply(try ReadIndexReply(from: &reader))
         case .timeoutNow: .timeoutNow(TimeoutNow(term: try reader.term()))
-        case .removed: .removed(Removed(term: try reader.term(), configurationIndex: try reader.index()))
+        case .removed: .removed(Removed(term: try reader.term(), committedIndex: try reader.index()))
         default: nil
         }
     }

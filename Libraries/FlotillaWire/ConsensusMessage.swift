@@ -190,12 +190,13 @@ public struct TimeoutNow: Equatable, Sendable {
 public struct Removed: Equatable, Sendable {
     /// The sender's term.
     public var term: Term
-    /// The index of the committed configuration that does not name the receiver.
-    public var configurationIndex: LogIndex
+    /// The sender knows the log to be committed through here, and the configuration that is in force there does not name
+    /// the receiver.
+    public var committedIndex: LogIndex
 
     /// A message of these parts.
-    public init(term: Term, configurationIndex: LogIndex) {
+    public init(term: Term, committedIndex: LogIndex) {
         self.term = term
-        self.configurationIndex = configurationIndex
+        self.committedIndex = committedIndex
     }
 }

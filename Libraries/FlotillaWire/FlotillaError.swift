@@ -68,13 +68,18 @@ public struct FlotillaError: Error, Equatable, CustomStringConvertible {
 
         /// The cluster was deleted on that node.
         public static let deleted = Code(rawValue: 26)
+        /// The members can't be changed at the moment: the change before is not committed, or the leader has only begun
+        /// or is about to hand over. Nothing was appended; try again later.
+        public static let clusterChangeNotPermitted = Code(rawValue: 27)
+        /// The cluster has this member already, perhaps with a storage that is gone; that one must be removed first.
+        public static let alreadyMember = Code(rawValue: 28)
 
         static let names: [String] = [
             "invalid_argument", "unsupported", "too_large", "not_leader", "no_leader", "transferring", "busy",
             "unknown_server", "unknown_cluster", "cluster_exists", "cluster_not_formed", "overwritten",
             "outcome_unknown", "timeout", "halted", "non_voter", "unknown_member", "not_up_to_date",
             "unknown_machine", "shutting_down", "unreachable", "refused", "malformed", "internal_error",
-            "already_leader", "deleted",
+            "already_leader", "deleted", "cluster_change_not_permitted", "already_member",
         ]
 
         /// The code's name in lower case, or its number.

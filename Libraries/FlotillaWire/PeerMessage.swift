@@ -78,6 +78,21 @@ public enum PeerMessage: Equatable, Sendable {
 
     /// A request to host one member of a cluster.
     public struct StartServer: Equatable, Sendable {
+        /// A member that joins a cluster that was started without it.
+        public struct Joining: Equatable, Sendable {
+            /// The member.
+            public var member: Member
+            /// The term of the leader that asks. A server of the same cluster that the receiver hosts already, and that
+            /// this member is to replace, may be of no later term unless it knows itself that it was removed.
+            public var term: Term
+
+            /// A member that joins in the term of the leader that asks.
+            public init(member: Member, term: Term) {
+                self.member = member
+                self.term = term
+            }
+        }
+
         /// The cluster's identity.
         public var cluster: ClusterID
         /// Its name.
@@ -86,19 +101,22 @@ public enum PeerMessage: Equatable, Sendable {
         public var machine: String
         /// The machine's own configuration.
         public var machineConfiguration: ByteBuffer
-        /// The members at index 0; the receiver finds itself in it by its node identity.
+        /// The members at index 0; the receiver finds itself in it by its node identity, unless it is to join.
         public var initial: ClusterConfiguration
+        /// The receiver's member, when it is not one of those at index 0.
+        public var joining: Joining?
 
         /// A request of these parts.
         public init(
             cluster: ClusterID, name: ClusterName, machine: String, machineConfiguration: ByteBuffer,
-            initial: ClusterConfiguration
+            initial: ClusterConfiguration, joining: Joining? = nil
         ) {
             self.cluster = cluster
             self.name = name
             self.machine = machine
             self.machineConfiguration = machineConfiguration
             self.initial = initial
+            self.joining = joining
         }
     }
 
@@ -215,12 +233,17 @@ extension PeerMessage.StartServer: WireCodable {
         buffer.writeText(machine)
         buffer.writeBlock(machineConfiguration)
         initial.encode(into: &buffer)
+        buffer.writeBool(joining != nil)
+        guard let joining else { return }
+        joining.member.encode(into: &buffer)
+        buffer.writeLittle(joining.term.rawValue)
     }
 
     public init(from reader: inout WireReader) throws(WireError) {
         self.init(
             cluster: try reader.identifier(), name: try reader.clusterName(), machine: try reader.string(),
             machineConfiguration: try reader.block(limit: Limits.machineConfigurationBytes),
-            initial: try ClusterConfiguration(from: &reader))
+            initial: try ClusterConfiguration(from: &reader),
+            joining: try reader.bool() ? Joining(member: try Member(from: &reader), term: try reader.term()) : nil)
     }
 }

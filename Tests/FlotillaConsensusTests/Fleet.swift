@@ -42,14 +42,15 @@ final class Fleet {
     ///   - logs: the terms of each server's log; servers that are not named have none.
     ///   - terms: each server's term, when it is later than that of its log's end.
     ///   - nonVoters: those of the servers that do not vote.
+    ///   - spare: how many servers there are beyond the members, made as those are that join later.
     init(
-        _ count: Int, logs: [Int: String] = [:], terms: [Int: Term] = [:], nonVoters: Set<Int> = [],
+        _ count: Int, logs: [Int: String] = [:], terms: [Int: Term] = [:], nonVoters: Set<Int> = [], spare: Int = 0,
         settings: RaftSettings = RaftSettings(), seed: UInt64 = 1
     ) {
         self.settings = settings
         self.seed = seed
-        members = Array(1...count)
-        let configuration = Fleet.configuration(members, nonVoters: nonVoters)
+        members = Array(1...count + spare)
+        let configuration = Fleet.configuration(Array(1...count), nonVoters: nonVoters)
         for number in members {
             var log = SimulatedLog(initialConfiguration: configuration)
             // Entries of one term at one index are the same wherever they are.
@@ -71,14 +72,14 @@ final class Fleet {
     }
 
     static func configuration(_ members: [Int], nonVoters: Set<Int> = []) -> ClusterConfiguration {
-        ClusterConfiguration(
-            members: members.compactMap { number in
-                guard let id = try? ServerID("c@n\(number)") else { return nil }
-                return Member(
-                    id: id, uid: uid(number), nodeID: NodeID(high: 1, low: UInt64(number)),
-                    address: NodeAddress(host: "n\(number)", port: 1),
-                    role: nonVoters.contains(number) ? .nonVoter : .voter)
-            })
+        ClusterConfiguration(members: members.map { member($0, nonVoters.contains($0) ? .nonVoter : .voter) })
+    }
+
+    static func member(_ number: Int, _ role: MemberRole = .voter) -> Member {
+        guard let id = try? ServerID("c@n\(number)") else { preconditionFailure("c@n\(number) is a name") }
+        return Member(
+            id: id, uid: uid(number), nodeID: NodeID(high: 1, low: UInt64(number)),
+            address: NodeAddress(host: "n\(number)", port: 1), role: role)
     }
 
     subscript(number: Int) -> RaftServer {
@@ -134,10 +135,22 @@ final class Fleet {
 
     func changeConfiguration(at number: Int, to configuration: ClusterConfiguration) {
         var actions = Actions()
-        servers[number]?.appendConfiguration(configuration, actions: &actions)
+        servers[number]?.appendConfiguration(configuration, now: now, actions: &actions)
         carryOut(actions, at: number, entries: [])
         if !heldDisks.contains(number) { sync(number) }
         flush(number)
+    }
+
+    /// Changes the members as an operator would; why it was refused, if it was.
+    @discardableResult
+    func change(_ change: MembershipChange, at number: Int) -> MembershipRefusal? {
+        var actions = Actions()
+        let result = servers[number]?.changeMembership(change, now: now, actions: &actions)
+        carryOut(actions, at: number, entries: [])
+        if !heldDisks.contains(number) { sync(number) }
+        flush(number)
+        if case .failure(let refusal)? = result { return refusal }
+        return nil
     }
 
     private func append(_ count: Int, at number: Int, configuration: ClusterConfiguration? = nil) {

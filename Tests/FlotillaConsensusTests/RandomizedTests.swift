@@ -13,6 +13,24 @@ import Testing
         chaos.heal()
     }
 
+    @Test(arguments: 1...40 as ClosedRange<UInt64>)
+    func `nor when members come and go all the time`(seed: UInt64) {
+        var chaos = Chaos(seed: seed, spare: 2)
+        for _ in 0..<3_000 { chaos.act() }
+        chaos.heal()
+    }
+
+    /// As below: faults in which hardly a change is committed would prove nothing of changes.
+    @Test func `many changes of the members are committed under faults`() {
+        var changes = 0
+        for seed in 1...10 as ClosedRange<UInt64> {
+            var chaos = Chaos(seed: seed, spare: 2)
+            for _ in 0..<3_000 { chaos.act() }
+            changes += chaos.fleet.checker.committed.filter { $0.configuration != nil }.count
+        }
+        #expect(changes > 15)
+    }
+
     /// Faults that leave nothing to go wrong would prove nothing. Some seeds are unlucky, so this looks at many, and
     /// before anything is healed, which would commit whatever had been left.
     @Test func `most of the time there is a leader, and much is committed under faults`() {
@@ -37,13 +55,15 @@ private struct Chaos {
     let fleet: Fleet
     var random: SplitMix64
     var token: UInt64 = 0
+    let changesMembers: Bool
 
-    init(seed: UInt64) {
+    init(seed: UInt64, spare: Int = 0) {
+        changesMembers = spare > 0
         random = SplitMix64(seed: seed)
         let count = [3, 3, 4, 5][Int.random(in: 0..<4, using: &random)]
         // Short messages and a small window, so that both limits are met all the time.
         let settings = RaftSettings(appendBytes: 300, followerWindowBytes: 900, followerWindowEntries: 12)
-        fleet = Fleet(count, settings: settings, seed: seed)
+        fleet = Fleet(count, spare: spare, settings: settings, seed: seed)
         fleet.heldDisks = Set(fleet.members)
         fleet.step(1, .triggerElection)
     }
@@ -64,6 +84,7 @@ private struct Chaos {
         case 966..<976: cutOrHeal()
         case 976..<979: transfer()
         case 979..<985: compareNotes()
+        case 985..<997 where changesMembers: changeMembers()
         default: for number in fleet.members { fleet.flush(number) }
         }
     }
@@ -109,6 +130,16 @@ private struct Chaos {
         fleet.step(leader, .transferLeadership(to: target, giveUpAt: fleet.now + .milliseconds(100)))
     }
 
+    private mutating func changeMembers() {
+        guard let leader = fleet.leaders.last else { return }
+        let number = anyServer()
+        let isMember = fleet[leader].configuration.member(Fleet.uid(number)) != nil
+        let remove = MembershipChange.remove(Fleet.uid(number))
+        let roles: [MemberRole] = [.voter, .promotable(target: 0), .nonVoter]
+        let choices = roles.map { MembershipChange.add(Fleet.member(number, $0)) } + (isMember ? [remove, remove] : [])
+        fleet.change(choices[pick(0..<choices.count)], at: leader)
+    }
+
     private mutating func compareNotes() {
         let (one, other) = (anyServer(), anyServer())
         guard one != other, fleet.isConnected(one, other) else { return }
@@ -126,13 +157,15 @@ private struct Chaos {
         for _ in 0..<100 where !isQuiet {
             fleet.settle()
             fleet.advance(by: .milliseconds(100))
+            // Who was removed behind what is committed is told so only once that reaches further.
+            if changesMembers, fleet.leaders.count == 1 { fleet.propose(at: fleet.leaders[0]) }
         }
         fleet.settle()
         #expect(fleet.leaders.count == 1, "leaders: \(fleet.leaders)")
         guard let leader = fleet.leaders.first else { return }
         fleet.propose(at: leader)
         fleet.settle()
-        for number in fleet.members {
+        for number in fleet[leader].configuration.members.map({ Int($0.uid.low) }) {
             #expect(fleet.logs[number]?.entries == fleet.logs[leader]?.entries)
             #expect(fleet[number].commitIndex == fleet[leader].lastIndex)
         }

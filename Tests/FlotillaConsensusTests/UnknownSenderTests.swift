@@ -38,7 +38,7 @@ import Testing
         fleet.heal()
         fleet.step(4, .triggerElection)
         fleet.settle()
-        #expect(fleet.sent.contains { $0.message == .removed(Removed(term: 1, configurationIndex: 2)) })
+        #expect(fleet.sent.contains { $0.message == .removed(Removed(term: 1, committedIndex: 2)) })
         #expect(fleet[4].role == .follower)
         #expect(fleet[4].deadline == nil)
         fleet.step(4, .triggerElection)
@@ -61,7 +61,7 @@ import Testing
     @Test func `who has a later configuration than the sender's does not believe that it was removed`() {
         let fleet = fleetWithoutFour()
         for index in [0, 1, 2] as [LogIndex] {
-            fleet.step(2, .message(.removed(Removed(term: 1, configurationIndex: index)), from: Fleet.uid(4)))
+            fleet.step(2, .message(.removed(Removed(term: 1, committedIndex: index)), from: Fleet.uid(4)))
         }
         fleet.crash(1)
         #expect(fleet[2].deadline != nil)

@@ -14,10 +14,11 @@ final class KernelFleet {
     /// One node: a kernel, and the disk and the connections around it.
     final class Node {
         let name: NodeName
-        let id: NodeID
+        var id: NodeID
         let address: NodeAddress
         var kernel: Kernel
         var isRunning = true
+        var incarnation = Incarnation(1)
         /// Whether what is written becomes durable by itself.
         var hasPromptDisk = true
         var unsynced: [WALRecord] = []
@@ -63,21 +64,20 @@ final class KernelFleet {
             let name = try NodeName("n\(number)")
             let id = NodeID(high: 7, low: UInt64(number))
             let address = NodeAddress(host: "host", port: UInt16(number))
-            let kernel = try makeKernel(name: name, id: id, address: address, incarnation: 1, count: count)
+            let kernel = try makeKernel(
+                Hello.Node(id: id, name: name, incarnation: Incarnation(1), address: address),
+                RecoveredNode(nodeID: id), count)
             nodes.append(Node(name: name, id: id, address: address, kernel: kernel))
         }
     }
 
-    private func makeKernel(
-        name: NodeName, id: NodeID, address: NodeAddress, incarnation: UInt64, count: Int
-    ) throws -> Kernel {
+    func makeKernel(_ identity: Hello.Node, _ recovered: RecoveredNode, _ count: Int) throws -> Kernel {
         let seeds = try (1...count).map { number in
             (name: try NodeName("n\(number)"), address: NodeAddress(host: "host", port: UInt16(number)))
         }
         return try Kernel(
-            identity: Hello.Node(id: id, name: name, incarnation: Incarnation(incarnation), address: address),
-            configuration: configuration, registry: machines, seeds: seeds,
-            recovered: RecoveredNode(nodeID: id), seed: id.low &* 31 &+ incarnation, now: now, wallClock: 1)
+            identity: identity, configuration: configuration, registry: machines, seeds: seeds,
+            recovered: recovered, seed: identity.id.low &* 31 &+ identity.incarnation.rawValue, now: now, wallClock: 1)
     }
 
     subscript(_ number: Int) -> Node { nodes[number - 1] }

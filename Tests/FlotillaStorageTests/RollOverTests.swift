@@ -77,4 +77,21 @@ import Testing
         #expect(log.failures.map(\.code) == [.tooLarge])
         #expect(log.log.status.files <= 3)
     }
+
+    @Test func aServerThatFollowsADeletedOneOfItsClusterIsFoundAfterAnyNumberOfFiles() async throws {
+        let log = try await TestLog()
+        await log.write(.serverCreated(Sample.creation(1)), Sample.entries(1, 1...3, term: 1))
+        await log.write(
+            .serverDeleted(Sample.uid(1), Sample.clusterID, index: 3, term: 1), .serverCreated(Sample.creation(2)))
+        await log.write(Sample.entries(2, 1...2, term: 4))
+        #expect(try await recover(log.disk).node.servers.map(\.creation) == [Sample.creation(2)])
+        for index in 3...40 as ClosedRange<UInt64> {
+            await log.write(Sample.entries(2, index...index, term: 4, body: 3_000))
+        }
+        let (node, values, _) = try await recover(log.disk)
+        #expect(node.report.files >= 3)
+        #expect(node.servers.map(\.creation) == [Sample.creation(2)])
+        #expect(values.servers[0].last == 40)
+        #expect(values.tombstones.map(\.uid) == [Sample.uid(1)])
+    }
 }

@@ -9,15 +9,16 @@ struct ErrorTests {
             .invalidArgument, .unsupported, .tooLarge, .notLeader, .noLeader, .transferring, .busy, .unknownServer,
             .unknownCluster, .clusterExists, .clusterNotFormed, .overwritten, .outcomeUnknown, .timeout, .halted,
             .nonVoter, .unknownMember, .notUpToDate, .unknownMachine, .shuttingDown, .unreachable, .refused,
-            .malformed, .internalError, .alreadyLeader,
+            .malformed, .internalError, .alreadyLeader, .deleted, .clusterChangeNotPermitted, .alreadyMember,
         ]
-        #expect(codes.map(\.rawValue) == Array(1...25))
+        #expect(codes.map(\.rawValue) == Array(1...28))
         #expect(FlotillaError.Code.notLeader.description == "not_leader")
         #expect(FlotillaError.Code.alreadyLeader.description == "already_leader")
-        #expect(Set(codes.map(\.description)).count == 25)
+        #expect(Set(codes.map(\.description)).count == 28)
+        #expect(FlotillaError.Code.alreadyMember.description == "already_member")
     }
 
-    @Test("A code of a newer version keeps its number", arguments: [0, 27, .max] as [UInt16])
+    @Test("A code of a newer version keeps its number", arguments: [0, 29, .max] as [UInt16])
     func unknownCodes(number: UInt16) throws {
         let error = FlotillaError(FlotillaError.Code(rawValue: number), "new")
         var buffer = ByteBuffer()

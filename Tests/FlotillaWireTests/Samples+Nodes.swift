@@ -33,6 +33,14 @@ extension Sample {
                         cluster: cluster, name: clusterName, machine: "kv",
                         machineConfiguration: ByteBuffer(string: "settings"), initial: configuration)))),
         Sample(
+            "start-server-joining", "host a member that joins cluster kv", correlation: 32,
+            .peer(
+                .startServer(
+                    .init(
+                        cluster: cluster, name: clusterName, machine: "kv",
+                        machineConfiguration: ByteBuffer(string: "settings"), initial: configuration,
+                        joining: .init(member: member(4, .promotable(target: 41)), term: 5))))),
+        Sample(
             "start-server-reply", "the member runs", correlation: 31,
             .peer(.startServerReply(.init(cluster: cluster, refusal: nil)))),
         Sample(
@@ -97,6 +105,7 @@ extension Sample {
             "read-index-reply-none", "it does not lead",
             .readIndexReply(ReadIndexReply(term: 5, id: 44, index: nil))),
         from1To2("timeout-now", "lead, please", .timeoutNow(TimeoutNow(term: 5))),
-        from1To2("removed", "no member since index 17", .removed(Removed(term: 5, configurationIndex: 17))),
+        from1To2(
+            "removed", "no member at index 17, which is committed", .removed(Removed(term: 5, committedIndex: 17))),
     ]
 }

@@ -327,12 +327,12 @@ package final class NodeProcess: Party, @unchecked Sendable {
         touched()
     }
 
-    /// Lets an operator do something with the kernel.
-    func act(_ body: (Kernel) -> Void) {
-        guard isServing, let kernel else { return }
+    /// Lets an operator do something with the kernel, unless nothing can be done with it at the moment.
+    func act<Result>(_ body: (Kernel) -> Result) -> Result? {
+        guard isServing, let kernel else { return nil }
         tellTime()
-        body(kernel)
-        touched()
+        defer { touched() }
+        return body(kernel)
     }
 
     /// The clock goes at another rate now, so the alarm is due at another time.

@@ -1,0 +1,141 @@
+import FlotillaConsensus
+import FlotillaStorage
+import FlotillaWire
+import NIOCore
+
+/// The servers of this node: made, and deleted.
+extension Kernel {
+    /// Makes the server of this node in a new cluster, or that of a member that joins. Nothing of it may be said before
+    /// its record is durable, so the server is made known to the others only then.
+    ///
+    /// - Throws: `FlotillaError` when the name is taken or the machine unknown.
+    func create(_ request: PeerMessage.StartServer) throws(FlotillaError) -> HostedServer {
+        let member = try memberHere(of: request)
+        if let existing = serversByName[request.name], existing.creation.clusterID != request.cluster {
+            throw FlotillaError(.clusterExists, "node \(identity.name) already has a cluster named \(request.name)")
+        }
+        let existing = serversByCluster[request.cluster]
+        if let existing {
+            guard existing.creation.initial == request.initial else {
+                throw FlotillaError(.clusterExists, "cluster \(request.cluster) was started with other members")
+            }
+            if existing.uid == member.uid { return existing }
+            guard mayReplace(existing, by: request.joining) else {
+                throw FlotillaError(.clusterExists, "node \(identity.name) hosts another member of \(request.name)")
+            }
+        } else if request.joining == nil, deletedClusters.contains(request.cluster) {
+            throw FlotillaError(.deleted, "cluster \(request.cluster) was deleted on node \(identity.name)")
+        }
+        if deletedServers.contains(member.uid) {
+            throw FlotillaError(.deleted, "server \(member.uid) was deleted on node \(identity.name)")
+        }
+        try check(member, of: request)
+        return try make(member, of: request, insteadOf: existing)
+    }
+
+    private func memberHere(of request: PeerMessage.StartServer) throws(FlotillaError) -> Member {
+        let candidates = request.joining.map { [$0.member] } ?? request.initial.members
+        guard let member = candidates.first(where: { $0.nodeID == identity.id }) else {
+            throw FlotillaError(
+                .unknownMember, "cluster \(request.name) has no member with the identity of node \(identity.name)")
+        }
+        return member
+    }
+
+    private func check(_ member: Member, of request: PeerMessage.StartServer) throws(FlotillaError) {
+        let isNamedRight = member.id == ServerID(cluster: request.name, node: identity.name)
+        let isOnlyOne =
+            request.joining == nil
+            ? request.initial.members.filter { $0.nodeID == identity.id }.count == 1
+            : request.initial.member(member.uid) == nil
+        guard member.uid != .none, serversByUID[member.uid] == nil, isNamedRight, isOnlyOne else {
+            throw FlotillaError(
+                .invalidArgument, "the configuration names node \(identity.name) in a way that can't be")
+        }
+    }
+
+    /// Whether a server may go because a new member of its cluster joins on this node. A member of the same name is added
+    /// only after the removal of the one before was committed; so the leader that asks vouches for it, unless the request
+    /// is older than what the server has seen since.
+    private func mayReplace(_ server: HostedServer, by joining: PeerMessage.StartServer.Joining?) -> Bool {
+        guard let joining else { return false }
+        if server.core.isRemoved { return true }
+        return server.core.committedConfiguration.member(server.uid) == nil && joining.term >= server.core.term
+    }
+
+    private func make(
+        _ member: Member, of request: PeerMessage.StartServer, insteadOf old: HostedServer?
+    ) throws(FlotillaError) -> HostedServer {
+        let creation = ServerCreation(
+            uid: member.uid, clusterID: request.cluster, clusterName: request.name, id: member.id,
+            machine: request.machine, machineConfiguration: request.machineConfiguration, initial: request.initial,
+            createdAt: wallClock)
+        let machine = try makeMachine(for: creation)
+        if let old { delete(old) }
+        let server = host(
+            creation, machine: machine, state: .fresh(request.initial), table: MemoryTable(), replayedThrough: .zero)
+        durableStarts[server.uid] = []
+        output.records.append(.serverCreated(creation))
+        output.events.append(.serverStarted(creation.id, creation.clusterID))
+        return server
+    }
+
+    /// What another node is asked that is to start a member of the same cluster.
+    func startRequest(
+        for creation: ServerCreation, joining: PeerMessage.StartServer.Joining? = nil
+    ) -> PeerMessage.StartServer {
+        PeerMessage.StartServer(
+            cluster: creation.clusterID, name: creation.clusterName, machine: creation.machine,
+            machineConfiguration: creation.machineConfiguration, initial: creation.initial, joining: joining)
+    }
+
+    /// Deletes the server of a cluster that was never formed. A server that has taken a command, or is of a cluster whose
+    /// members have changed, stays.
+    func deleteUnformed(_ cluster: ClusterID) {
+        guard let server = serversByCluster[cluster], server.core.commitIndex == .zero, server.core.hasBeenMember,
+            server.core.configurationIndex == .zero, !hasCommands(server)
+        else { return }
+        deletedClusters.insert(cluster)
+        delete(server)
+    }
+
+    private func delete(_ server: HostedServer) {
+        deletedServers.insert(server.uid)
+        server.isDeleted = true
+        removeShares(of: server)
+        servers[server.slot] = nil
+        freeSlots.append(server.slot)
+        serversByUID[server.uid] = nil
+        serversByCluster[server.creation.clusterID] = nil
+        if serversByName[server.creation.clusterName] === server { serversByName[server.creation.clusterName] = nil }
+        memoryBytes -= server.table.byteCount
+        output.records.append(
+            .serverDeleted(
+                server.uid, server.creation.clusterID, index: server.core.lastIndex, term: server.core.term))
+        output.events.append(.serverDeleted(server.creation.id, server.creation.clusterID))
+        durableStarts[server.uid] = nil
+        refuseWaiters(of: server)
+    }
+
+    /// Nobody waits for a server that is gone.
+    private func refuseWaiters(of server: HostedServer) {
+        let error = FlotillaError(.unknownCluster, "cluster \(server.creation.clusterName) was deleted")
+        for ticket in server.locateWaiters { respond(.error(error), to: ticket) }
+        if let ticket = server.transferWaiter { respond(.error(error), to: ticket) }
+        for ticket in server.reads.takeLate(Instant(nanoseconds: .max)) { refuse(ticket, of: server, error) }
+        reject(server.pending.takeAll(from: .zero), by: server, error)
+    }
+
+    private func hasCommands(_ server: HostedServer) -> Bool {
+        seal(server)
+        guard server.core.lastIndex > .zero else { return false }
+        for slice in server.table.slices(from: server.table.firstIndex, through: server.core.lastIndex) {
+            var rest = slice
+            while let length: UInt32 = rest.getInteger(at: rest.readerIndex + 4, endianness: .little) {
+                if rest.getInteger(at: rest.readerIndex, as: UInt8.self) == EntryKind.command.rawValue { return true }
+                rest.moveReaderIndex(forwardBy: min(EntryHeader.byteCount + Int(length), rest.readableBytes))
+            }
+        }
+        return false
+    }
+}

@@ -1,0 +1,134 @@
+import FlotillaConsensus
+import FlotillaStorage
+import FlotillaWire
+
+/// Members that come and go while a cluster runs.
+extension Kernel {
+    /// What is known here of the members of a cluster.
+    package struct Membership: Sendable {
+        /// The server of this node.
+        package var server: ServerUID
+        /// The configuration in force, committed or not.
+        package var configuration: ClusterConfiguration
+        /// Where in the log it stands.
+        package var configurationIndex: LogIndex
+        /// The log is known to be committed through here.
+        package var commitIndex: LogIndex
+        /// Whether the server of this node is a member no more, as far as it knows.
+        package var isRemoved: Bool
+
+        /// Whether the configuration in force is lasting.
+        package var isCommitted: Bool { configurationIndex <= commitIndex }
+    }
+
+    /// The members of a cluster as the server of this node knows them; `nil` when the node hosts none of it.
+    package func membership(of cluster: ClusterName) -> Membership? {
+        serversByName[cluster].map { server in
+            Membership(
+                server: server.uid, configuration: server.core.configuration,
+                configurationIndex: server.core.configurationIndex, commitIndex: server.core.commitIndex,
+                isRemoved: server.core.isRemoved)
+        }
+    }
+
+    /// Adds a member on a node that this one has heard of, or gives the one that is there another role; to be asked of
+    /// the leader's node. The member exists once its node was reached and has made its record durable, which may be
+    /// later; it is lasting once the index is committed.
+    ///
+    /// - Parameter role: the target of a promotable member is set by the leader.
+    /// - Returns: the identity of the member's storage, and where in the log the configuration with it stands.
+    package func addMember(
+        to cluster: ClusterName, on node: NodeName, role: MemberRole
+    ) -> Result<(server: ServerUID, index: LogIndex), FlotillaError> {
+        do throws(FlotillaError) {
+            let leader = try serverForChange(of: cluster)
+            let (nodeID, address) = try locate(node)
+            let id = ServerID(cluster: cluster, node: node)
+            let known = leader.core.configuration.members.first { $0.id == id && $0.nodeID == nodeID }
+            let member = Member(
+                id: id, uid: known?.uid ?? .random(using: &random), nodeID: nodeID, address: address, role: role)
+            let index = try change(.add(member), by: leader)
+            // It is asked before the first entries leave.
+            if known == nil, let peer = peersByID[nodeID], peer.isUp { invite(member.uid, of: leader, on: peer) }
+            return .success((member.uid, index))
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    /// Removes a member; to be asked of the leader's node. A leader that is removed hands over once that is committed.
+    /// What is on the disk of the member's node stays there.
+    ///
+    /// - Returns: where in the log the configuration without it stands.
+    package func removeMember(_ server: ServerID, from cluster: ClusterName) -> Result<LogIndex, FlotillaError> {
+        do throws(FlotillaError) {
+            let leader = try serverForChange(of: cluster)
+            guard let member = leader.core.configuration.members.first(where: { $0.id == server }) else {
+                throw FlotillaError(.unknownMember, "\(cluster) has no member \(server)")
+            }
+            let index = try change(.remove(member.uid), by: leader)
+            return .success(index)
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    /// The server that would make a change of the members now.
+    private func serverForChange(of cluster: ClusterName) throws(FlotillaError) -> HostedServer {
+        guard let server = serversByName[cluster] else {
+            throw FlotillaError(.unknownCluster, "node \(identity.name) has no member of cluster \(cluster)")
+        }
+        if let refusal = server.core.membershipRefusal { throw error(for: refusal, by: server) }
+        return server
+    }
+
+    private func change(_ change: MembershipChange, by server: HostedServer) throws(FlotillaError) -> LogIndex {
+        var actions = takeScratch()
+        let result = server.core.changeMembership(change, now: now, actions: &actions)
+        perform(&actions, for: server)
+        markDirty(server)
+        arm(server)
+        switch result {
+        case .success(let index): return index
+        case .failure(let refusal): throw error(for: refusal, by: server)
+        }
+    }
+
+    private func error(for refusal: MembershipRefusal, by server: HostedServer) -> FlotillaError {
+        let name = server.creation.clusterName
+        switch refusal {
+        case .notLeader: return notLeader(server)
+        case .notPermitted:
+            return FlotillaError(.clusterChangeNotPermitted, "the members of \(name) can't be changed at the moment")
+        case .alreadyMember: return FlotillaError(.alreadyMember, "\(name) has this member already")
+        case .notMember: return FlotillaError(.unknownMember, "\(name) has no such member")
+        case .lastVoter: return FlotillaError(.invalidArgument, "\(name) would be left without a voter")
+        case .tooManyMembers:
+            return FlotillaError(.invalidArgument, "\(name) has \(Limits.members) members, which is the limit")
+        }
+    }
+
+    // MARK: Members that are not there
+
+    /// Asks a node to host a member that it does not have. It checks itself whether it may.
+    func invite(_ uid: ServerUID, of server: HostedServer, on peer: Peer) {
+        guard let request = invitation(for: uid, by: server) else { return }
+        // One that has acknowledged entries before has lost them: it must not vote again as if it never had any.
+        if server.core.peerOverview.contains(where: { $0.uid == uid && $0.match > .zero }) {
+            output.events.append(
+                .memberRefused(server.creation.clusterName, peer.name, reason: "it has lost the data of its member"))
+            return
+        }
+        send(.startServer(request), to: peer)
+    }
+
+    /// What is sent to the node of a member that is not there; `nil` when that is not for this server to send. Any member
+    /// asks for those that were there from the start. For those that joined only the leader does: its configuration is
+    /// never an old one.
+    private func invitation(for uid: ServerUID, by server: HostedServer) -> PeerMessage.StartServer? {
+        guard let member = server.core.configuration.member(uid) else { return nil }
+        if server.creation.initial.member(uid) != nil { return startRequest(for: server.creation) }
+        guard server.core.role == .leader else { return nil }
+        return startRequest(for: server.creation, joining: .init(member: member, term: server.core.term))
+    }
+}
