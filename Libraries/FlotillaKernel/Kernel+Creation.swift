@@ -60,6 +60,8 @@ extension Kernel {
     private func mayReplace(_ server: HostedServer, by joining: PeerMessage.StartServer.Joining?) -> Bool {
         guard let joining else { return false }
         if server.core.isRemoved { return true }
+        // Whoever asks without leading may be behind: what it asks for must not cost a server that is there.
+        guard joining.term > .zero else { return false }
         return server.core.committedConfiguration.member(server.uid) == nil && joining.term >= server.core.term
     }
 

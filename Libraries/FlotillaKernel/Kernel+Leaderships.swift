@@ -18,10 +18,11 @@ extension Kernel {
         }
     }
 
-    /// Sends what this node believes of the clusters that it shares with another.
+    /// Sends what this node believes of the clusters that it shares with another. Those that it has set aside are
+    /// named too: the other side may have set them aside for no other reason than that they were not.
     func sendLeaderships(to peer: Peer, wantsAnswer: Bool) {
         peer.counters.leadershipLists += 1
-        var rest = peer.sharedServers[...]
+        var rest = (peer.sharedServers + peer.setAside.map(\.server))[...]
         repeat {
             let page = rest.prefix(Limits.clustersPerPage)
             rest = rest.dropFirst(page.count)

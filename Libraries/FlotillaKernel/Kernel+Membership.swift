@@ -31,7 +31,7 @@ extension Kernel {
         }
     }
 
-    /// Adds a member on a node that this one has heard of, or gives the one that is there another role; to be asked of
+    /// Adds a member on a node that this one has heard of and, for a voter, is connected to, or gives the one that is there another role; to be asked of
     /// the leader's node. The member exists once its node was reached and has made its record durable, which may be
     /// later; it is lasting once the index is committed.
     ///
@@ -45,6 +45,10 @@ extension Kernel {
             let (nodeID, address) = try locate(node)
             let id = ServerID(cluster: cluster, node: node)
             let known = leader.core.configuration.members.first { $0.id == id && $0.nodeID == nodeID }
+            // A voter counts from the start, there or not: one that never comes could cost the cluster its majority.
+            guard role != .voter || nodeID == identity.id || peersByID[nodeID]?.isUp == true else {
+                throw FlotillaError(.unreachable, "node \(node) is not connected, so no voter is added there")
+            }
             let member = Member(
                 id: id, uid: known?.uid ?? .random(using: &random), nodeID: nodeID, address: address, role: role)
             let index = try change(.add(member), by: leader)
@@ -123,12 +127,14 @@ extension Kernel {
     }
 
     /// What is sent to the node of a member that is not there; `nil` when that is not for this server to send. Any member
-    /// asks for those that were there from the start. For those that joined only the leader does: its configuration is
-    /// never an old one.
+    /// asks for those that were there from the start. For those that joined the leader does, whose configuration is never
+    /// an old one; but where none is known anybody does, since its vote may be what an election lacks.
     private func invitation(for uid: ServerUID, by server: HostedServer) -> PeerMessage.StartServer? {
         guard let member = server.core.configuration.member(uid) else { return nil }
         if server.creation.initial.member(uid) != nil { return startRequest(for: server.creation) }
-        guard server.core.role == .leader else { return nil }
-        return startRequest(for: server.creation, joining: .init(member: member, term: server.core.term))
+        let isLeader = server.core.role == .leader
+        guard isLeader || server.core.leader == nil else { return nil }
+        return startRequest(
+            for: server.creation, joining: .init(member: member, term: isLeader ? server.core.term : .zero))
     }
 }

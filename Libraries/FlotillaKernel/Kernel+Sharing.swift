@@ -76,7 +76,7 @@ extension Kernel {
 
     func removeShares(of server: HostedServer) {
         for peer in server.sharers { removeShare(of: server, from: peer) }
-        for member in server.members { member.peer?.setAside.removeAll { $0.server === server } }
+        for peer in peers { peer.setAside.removeAll { $0.server === server } }
     }
 
     /// Keeps the digests in step after the server's term or leader has changed.
@@ -117,7 +117,7 @@ extension Kernel {
     func takeBack(_ server: HostedServer, on peer: Peer) {
         guard let position = peer.setAside.firstIndex(where: { $0.server === server }) else { return }
         peer.setAside.remove(at: position)
-        addShare(of: server, to: peer)
+        if !server.sharers.contains(where: { $0 === peer }) { addShare(of: server, to: peer) }
     }
 
     /// Takes everything back that was set aside; after a new connection the lists are compared anyway.

@@ -1,5 +1,6 @@
 import FlotillaConsensus
 import FlotillaKernel
+import FlotillaStorage
 import FlotillaWire
 
 /// What operators do to a fleet, and what they must not do.
@@ -13,16 +14,16 @@ extension World {
         }
     }
 
-    /// Every configuration that some server of a cluster goes by or may return to. A cluster of which no server runs
-    /// at the moment has none that are known, and so nothing may be lost.
+    /// Every configuration that some server of a cluster goes by or may return to, also on nodes that are down. A
+    /// cluster of which nothing is known has none that has a majority, and so nothing may be lost.
     private func configurations(of cluster: Int) -> [ClusterConfiguration] {
-        let known = servers(of: cluster).flatMap {
-            [$0.server.core.configuration, $0.server.core.committedConfiguration]
-        }
+        let known = checker.configurations(of: clusterNames[cluster])
         return known.isEmpty ? [ClusterConfiguration(members: [])] : known
     }
 
-    func hasGoodMajority(_ configuration: ClusterConfiguration, without lost: Int? = nil) -> Bool {
+    func hasGoodMajority(
+        _ configuration: ClusterConfiguration, without lost: Int? = nil, plusDeadVoters: Int = 0
+    ) -> Bool {
         let voters = configuration.voters
         let good = voters.filter { voter in
             computers.contains { computer in
@@ -30,7 +31,7 @@ extension World {
                     && computer.hosts(voter.nodeID)
             }
         }
-        return good.count > voters.count / 2
+        return good.count > (voters.count + plusDeadVoters) / 2
     }
 
     func transfer(_ cluster: Int, to host: Int) -> String? {
@@ -55,9 +56,11 @@ extension World {
     func addMember(to cluster: Int, on host: Int, _ role: MemberRole) -> String? {
         guard let leader = leader(of: cluster), let process = computers[leader.host].serving, !computers[host].isDamaged
         else { return nil }
-        var after = leader.server.core.configuration
-        after.members.removeAll { $0.id.node == computers[host].name }
-        guard hasGoodMajority(after) else { return nil }
+        var role = role
+        // A voter counts from the start; that is asked for only where it may turn out to be dead.
+        if role == .voter, !hasGoodMajority(leader.server.core.configuration, plusDeadVoters: 1) {
+            role = .promotable(target: .zero)
+        }
         let name = leader.server.creation.clusterName
         return process.act { $0.addMember(to: name, on: computers[host].name, role: role) }.map { result in
             switch result {

@@ -56,9 +56,23 @@ extension World {
         }
         let clusters = plan.options.clusters.indices.map { cluster in
             "\n  \(clusterNames[cluster]):"
-                + servers(of: cluster).map { "\n    n\($0.host + 1) applied \($0.server.applied) \($0.server.core)" }
-                .joined()
+                + servers(of: cluster).map { "\n    n\($0.host + 1) \(summary(of: $0.server))" }.joined()
         }
         return hosts.joined(separator: ", ") + clusters.joined()
+    }
+
+    private func summary(of server: HostedServer) -> String {
+        let core = server.core
+        let leader = core.leader.map { core.configuration.member($0)?.id.node.description ?? "\($0)" } ?? "nobody"
+        let members = core.configuration.members.map { "\($0.id.node)\($0.isVoter ? "" : " (\($0.role))")" }
+        let progress =
+            core.role == .leader
+            ? ", matched " + core.peerOverview.map { "\($0.match)\($0.isUp ? "" : " down")" }.joined(separator: " ")
+            : ""
+        return """
+            \(core.role) in term \(core.term), log through \(core.lastIndex) of term \(core.lastTerm), durable \
+            \(core.durableIndex), commit \(core.commitIndex), applied \(server.applied), follows \(leader), members at \
+            \(core.configurationIndex): \(members.joined(separator: ", "))\(core.isRemoved ? ", removed" : "")\(progress)
+            """
     }
 }

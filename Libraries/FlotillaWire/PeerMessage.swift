@@ -82,11 +82,12 @@ public enum PeerMessage: Equatable, Sendable {
         public struct Joining: Equatable, Sendable {
             /// The member.
             public var member: Member
-            /// The term of the leader that asks. A server of the same cluster that the receiver hosts already, and that
-            /// this member is to replace, may be of no later term unless it knows itself that it was removed.
+            /// The term of the leader that asks; zero when it is another member that asks, because it needs this one for
+            /// a leader to be elected. A server of the same cluster that the receiver hosts already, and that this
+            /// member is to replace, may be of no later term unless it knows itself that it was removed.
             public var term: Term
 
-            /// A member that joins in the term of the leader that asks.
+            /// A member that joins in the term of the leader that asks, or in term zero.
             public init(member: Member, term: Term) {
                 self.member = member
                 self.term = term

@@ -22,6 +22,9 @@ package final class Checker {
     /// By host and server; emptied when the host's process ends.
     private var seen: [Int: [ServerUID: Seen]] = [:]
     private var promises = Promises()
+    /// The configurations that the server of a cluster on a host went by when it was last looked at, and the last that
+    /// it knew to be committed.
+    private var configurations: [String: [Int: [ClusterConfiguration]]] = [:]
 
     init(world: World) { self.world = world }
 
@@ -143,6 +146,11 @@ package final class Checker {
                 commit.rawValue, note: "\(server.core.role) of \(server.creation.clusterName)")
             if server.core.role == .leader { world.report.elections += 1 }
         }
+        if configuration != seen.configuration || seen.looks == 1 || seen.commit < configuration {
+            configurations[server.creation.clusterName.description, default: [:]][host] = [
+                server.core.configuration, server.core.committedConfiguration,
+            ]
+        }
         if configuration != seen.configuration {
             world.report.configurations += 1
             if configuration < seen.configuration { world.report.configurationsUndone += 1 }
@@ -172,6 +180,17 @@ package final class Checker {
 
     /// The process of a host has ended: the next begins with what its disk says.
     func forget(_ host: Int) { seen[host] = nil }
+
+    /// The disk of a host is another one now.
+    func wiped(_ host: Int) {
+        for name in configurations.keys.sorted() { configurations[name]?[host] = nil }
+    }
+
+    /// What the servers of a cluster go by, or did before their nodes went down.
+    func configurations(of cluster: String) -> [ClusterConfiguration] {
+        let hosts = configurations[cluster] ?? [:]
+        return hosts.keys.sorted().flatMap { hosts[$0] ?? [] }
+    }
 
     // MARK: Messages and clients
 

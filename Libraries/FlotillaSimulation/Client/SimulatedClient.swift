@@ -94,6 +94,7 @@ final class SimulatedClient: ClientConnectionOwner {
         }
         // What was silent may stay so: the next round looks for the leader again.
         routes[cluster] = nil
+        if let locating { connections.removeValue(forKey: locating.node)?.close() }
         if isStuck, random.chance(perMille: 500) { closeAll() }
         endRound()
     }
@@ -189,6 +190,8 @@ final class SimulatedClient: ClientConnectionOwner {
         world.scheduler.after(800_000_000) { [self] in
             guard locating?.correlation == number else { return }
             locating = nil
+            // Whoever does not even say that it knows no leader may be gone without a word.
+            connections.removeValue(forKey: node)?.close()
             pursue()
         }
     }

@@ -115,6 +115,7 @@ package final class Computer {
         kill("its disk is replaced")
         disk.wipe()
         lastNodeID = .none
+        world.checker.wiped(number)
         isDamaged = false
         isRefusing = false
     }

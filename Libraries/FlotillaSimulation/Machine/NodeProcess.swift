@@ -164,6 +164,7 @@ package final class NodeProcess: Party, @unchecked Sendable {
         tellTime()
         kernel.stop()
         _ = kernel.endTurn()
+        world.checker.look(at: kernel, on: computer.number)
         kernel.sayGoodbye()
         carryOut()
         // Behind the records that are on their way to the log.
