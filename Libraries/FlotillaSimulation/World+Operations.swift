@@ -56,6 +56,10 @@ extension World {
     func addMember(to cluster: Int, on host: Int, _ role: MemberRole) -> String? {
         guard let leader = leader(of: cluster), let process = computers[leader.host].serving, !computers[host].isDamaged
         else { return nil }
+        // Whoever votes there now would not any more in another role.
+        var after = leader.server.core.configuration
+        after.members.removeAll { $0.id.node == computers[host].name }
+        guard hasGoodMajority(after) else { return nil }
         var role = role
         // A voter counts from the start; that is asked for only where it may turn out to be dead.
         if role == .voter, !hasGoodMajority(leader.server.core.configuration, plusDeadVoters: 1) {

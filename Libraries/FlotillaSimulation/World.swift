@@ -85,21 +85,31 @@ package final class World {
     /// - Returns: what was broken, if anything.
     package func run() -> Violation? {
         defer { finish() }
-        for computer in computers { computer.startSoon(after: computer.random.time(0...50_000_000)) }
-        owner.start()
-        note("the clusters start")
-        if plan.options.startsCalmly {
-            guard advance(for: Self.startLimit, until: { self.owner.hasStartedAll }) else { return late("start") }
-        }
-        wantsWork = true
-        for client in clients { client.start() }
+        begin()
+        if plan.options.startsCalmly, !awaitStart() { return late("start") }
+        work()
         note("faults happen")
         faults.plan(from: scheduler.now)
         _ = advance(for: plan.options.activeNanoseconds) { false }
-        note("everything is healed")
-        faults.heal()
-        guard violation == nil else { return violation }
         return settle()
+    }
+
+    /// Switches all computers on, and has the clusters started.
+    package func begin() {
+        note("the clusters start")
+        for computer in computers { computer.startSoon(after: computer.random.time(0...50_000_000)) }
+        owner.start()
+    }
+
+    /// Lets time pass until all clusters are started.
+    ///
+    /// - Returns: false when that takes too long.
+    package func awaitStart() -> Bool { advance(for: Self.startLimit) { self.owner.hasStartedAll } }
+
+    /// Lets the clients work.
+    package func work() {
+        wantsWork = true
+        for client in clients { client.start() }
     }
 
     /// How long, in virtual time, it may take until clusters have started that nothing disturbs.
@@ -107,8 +117,11 @@ package final class World {
     /// How long it may take until everything serves again after the last fault is healed.
     static let healLimit: UInt64 = 40_000_000_000
 
-    /// After the faults: everything must work again, and what clients then read must fit all that they saw before.
-    private func settle() -> Violation? {
+    /// Heals everything: then all must work again, and what clients read at the end must fit all that they saw before.
+    package func settle() -> Violation? {
+        note("everything is healed")
+        faults.heal()
+        guard violation == nil else { return violation }
         let healed = scheduler.now
         guard advance(for: Self.healLimit, until: { self.owner.hasStartedAll && self.allClustersServe }) else {
             return late("serve again")
@@ -154,8 +167,8 @@ package final class World {
         return false
     }
 
-    /// Ends all processes, so that no job is left behind.
-    private func finish() {
+    /// Ends all processes, so that nothing is left behind; the last that is done with a world.
+    package func finish() {
         isOver = true
         report.worlds = 1
         report.virtualNanoseconds = scheduler.now

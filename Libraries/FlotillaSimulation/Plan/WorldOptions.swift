@@ -12,6 +12,13 @@ package struct WorldOptions: Equatable, Sendable {
         package var machine: String
         /// The numbers of the nodes that are members at first.
         package var members: [Int]
+
+        /// A cluster of these parts.
+        package init(name: String, machine: String, members: [Int]) {
+            self.name = name
+            self.machine = machine
+            self.members = members
+        }
     }
 
     package var nodes = 3
