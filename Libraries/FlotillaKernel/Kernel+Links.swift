@@ -151,7 +151,7 @@ extension Kernel {
             counters.unknownFrames += 1
             return
         }
-        heard(from: peer, isRegular: type == .pong)
+        heard(from: peer, isAnswer: type == .pong)
         if type.rawValue >= FrameType.appendEntries.rawValue, type.rawValue <= FrameType.removed.rawValue {
             return try receiveConsensus(type, body: body, from: peer)
         }

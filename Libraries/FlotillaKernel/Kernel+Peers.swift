@@ -110,6 +110,7 @@ extension Kernel {
         peer.counters.connections += 1
         peer.detector.forgive(at: now)
         peer.nextPing = now
+        peer.lastAnswer = now
         becameUp(peer)
     }
 
@@ -188,20 +189,26 @@ extension Kernel {
     }
 
     /// Any whole frame is a sign of life.
-    func heard(from peer: Peer, isRegular: Bool) {
-        peer.detector.heard(at: now, isRegular: isRegular)
-        if !peer.isUp, peer.link != nil, !peer.isLeaving { becameUp(peer) }
+    func heard(from peer: Peer, isAnswer: Bool) {
+        peer.detector.heard(at: now, isRegular: isAnswer)
+        if isAnswer { peer.lastAnswer = now }
+        if !peer.isUp, peer.link != nil, !peer.isLeaving, answers(peer) { becameUp(peer) }
     }
+
+    /// Whether another node hears this one, as far as its answers to pings show. A link that works in one direction only
+    /// is worth nothing: a leader must not stay one because of it. Pings may wait behind a lot of other things, so it has
+    /// the longest time that is put up with.
+    private func answers(_ peer: Peer) -> Bool { now <= peer.lastAnswer + configuration.suspicionCeiling }
 
     /// Sends pings that are due and suspects whoever has been silent for too long.
     func watchPeers(wasStopped: Bool) {
         for peer in peers {
             guard let link = peer.link else { continue }
-            if wasStopped { peer.detector.forgive(at: now) }
-            if peer.isUp, peer.detector.suspects(at: now) {
-                peer.counters.suspicions += 1
-                wentDown(peer, reason: "silent for more than \(peer.detector.limit / 1_000_000) ms")
+            if wasStopped {
+                peer.detector.forgive(at: now)
+                peer.lastAnswer = now
             }
+            suspect(peer)
             if !peer.isUp, peer.detector.isHopeless(at: now) {
                 drop(link, of: peer, reason: "silent")
                 peer.nextDial = min(peer.nextDial, now)
@@ -212,6 +219,15 @@ extension Kernel {
             peer.pingSequence += 1
             write(.ping(ping(for: peer, sequence: peer.pingSequence)), to: link)
         }
+    }
+
+    private func suspect(_ peer: Peer) {
+        guard peer.isUp else { return }
+        let isSilent = peer.detector.suspects(at: now)
+        guard isSilent || !answers(peer) else { return }
+        peer.counters.suspicions += 1
+        let limit = peer.detector.limit / 1_000_000
+        wentDown(peer, reason: isSilent ? "silent for more than \(limit) ms" : "it does not answer")
     }
 
     func ping(for peer: Peer, sequence: UInt64) -> PeerMessage.Ping {

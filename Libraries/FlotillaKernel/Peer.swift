@@ -28,6 +28,8 @@ final class Peer {
     var dialFailures = 0
 
     /// Signs of life.
+    /// When it last answered a ping, or could not have yet: whoever is heard but never answers does not hear this node.
+    var lastAnswer: Instant
     var nextPing: Instant
     var pingSequence: UInt64 = 0
     var digestMismatches = 0
@@ -52,6 +54,7 @@ final class Peer {
             interval: configuration.pingInterval, now: now)
         nextDial = now
         nextPing = now
+        lastAnswer = now
     }
 }
 

@@ -44,7 +44,12 @@ final class Operator: ClientConnectionOwner {
         connection(to: node).send { buffer in
             buffer.writeFrame(request.frameType, correlation: number) { request.encodeBody(into: &$0) }
         }
-        retry(cluster, number, after: 3_000_000_000)
+        world.scheduler.after(3_000_000_000) { [self] in
+            guard world.isRunning, pending[cluster]?.request == number else { return }
+            // Whoever says nothing for longer than the request may take is gone without a word.
+            connections.removeValue(forKey: node)?.close()
+            self.request(cluster)
+        }
     }
 
     private func retry(_ cluster: Int, _ number: UInt64, after delay: UInt64) {
