@@ -21,7 +21,9 @@ package final class Checker {
     private var truths: [ClusterID: ClusterTruth] = [:]
     /// By host and server; emptied when the host's process ends.
     private var seen: [Int: [ServerUID: Seen]] = [:]
-    private var promises = Promises()
+    /// The last incarnation that each node served in.
+    private var incarnations: [NodeID: Incarnation] = [:]
+    private(set) var promises = Promises()
 
     init(world: World) { self.world = world }
 
@@ -68,9 +70,14 @@ package final class Checker {
             throw Violation(.invariant, "\(violation): \(core)")
         }
         try readLog(of: server, on: host, truth, &seen)
+        if core.hardState.vote == core.uid { truth.campaigns(in: core.term) }
+        if isNewTerm { try truth.enters(core.term, on: host) }
         if core.role == .leader, isNewTerm {
             try truth.leads(server.uid, on: host, in: core.term)
             try truth.elects(seen.log, on: host, in: core.term)
+            try checkElection(of: core)
+        } else if core.role == .leader, core.commitIndex > seen.commit {
+            try checkCommit(by: core)
         }
         try readCommitted(of: server, on: host, truth, &seen)
         note(server, on: host, isNewTerm: isNewTerm, &seen)
@@ -158,8 +165,12 @@ package final class Checker {
 
     // MARK: Lives
 
-    /// A process has read its log.
-    func recovered(_ recovered: RecoveredNode, on host: Int, node: NodeID) {
+    /// A process has opened its directory and read its log.
+    func recovered(_ recovered: RecoveredNode, on host: Int, node: NodeID, incarnation: Incarnation) {
+        if let before = incarnations[node], incarnation <= before {
+            world.fail(.recovery, "node \(node) is started again as incarnation \(incarnation), after \(before)")
+        }
+        incarnations[node] = incarnation
         for server in recovered.servers {
             do throws(Violation) { try promises.check(server) } catch { world.fail(error) }
         }
