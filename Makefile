@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build test unit-test release-test lint format demo cluster bench clean
+.PHONY: help build test unit-test release-test lint format demo cluster bench mutants clean
 
 SOURCES := Package.swift Libraries Services Tests
 
@@ -35,6 +35,9 @@ cluster: ## three local nodes in the foreground; Ctrl-C stops them
 bench: ## measures a fresh three-node cluster on this machine
 	swift build -c release
 	ops/bench
+
+mutants: ## plants known bugs and shows that the simulator finds every one (FLOTILLA_MUTANT_SEEDS=100)
+	ops/mutants
 
 clean: ## removes what was built
 	rm -rf .build

@@ -66,8 +66,14 @@ extension RaftServer {
             ),
             ("who may campaign waits for it", electionDeadline != nil || leader != nil || !canCampaign),
             ("only a leader has reads", role == .leader || (!reads.isOut && reads.waiting.isEmpty)),
+            ("a leader that hears no majority is about to step down", role != .leader || isMajorityWatched),
             ("only a leader needs a flush", role == .leader || !needsFlush),
         ]
+    }
+
+    private var isMajorityWatched: Bool {
+        let heard = peers.count { $0.isVoter && $0.isHeard } + (isVoter ? 1 : 0)
+        return quorumDeadline != nil || heard >= Quorum.size(voters: voterCount)
     }
 
     private func checks(of peer: Peer) -> [(String, Bool)] {

@@ -30,11 +30,18 @@ extension World {
     }
 
     /// Whether each cluster has a leader that serves and that all members follow.
-    var allClustersServe: Bool {
-        plan.options.clusters.indices.allSatisfy { cluster in
-            guard let leader = leader(of: cluster)?.server, leader.core.readyToServe else { return false }
-            return members(of: leader, in: cluster).allSatisfy { $0.core.leader == leader.uid }
-        }
+    var allClustersServe: Bool { plan.options.clusters.indices.allSatisfy { serves($0) } }
+
+    /// Whether a cluster has a leader that takes commands and that all members follow.
+    ///
+    /// - Parameter absent: the number of a node that is left out: no leader there counts, and no member.
+    func serves(_ cluster: Int, without absent: Int? = nil) -> Bool {
+        let servers = servers(of: cluster).filter { $0.host != absent }.map(\.server)
+        let leaders = servers.filter { $0.core.role == .leader }
+        guard let leader = leaders.max(by: { $0.core.term < $1.core.term }), leader.core.readyToServe,
+            leader.core.transferTarget == nil
+        else { return false }
+        return servers.allSatisfy { $0.core.leader == leader.uid || leader.core.configuration.member($0.uid) == nil }
     }
 
     /// Whether all members of each cluster have applied the same log to its end.

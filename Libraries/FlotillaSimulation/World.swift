@@ -127,6 +127,8 @@ package final class World {
             return late("serve again")
         }
         report.slowestRecovery = max(report.slowestRecovery, scheduler.now - healed)
+        guard serveWithoutStraggler() else { return late("serve without a node") }
+        guard advance(for: Self.healLimit, until: { self.allClustersServe }) else { return late("serve again") }
         _ = advance(for: 1_000_000_000) { false }
         wantsWork = false
         note("clients read the end")
@@ -182,7 +184,7 @@ package final class World {
         network.forgetAll()
     }
 
-    private func note(_ phase: String) { trace.add(scheduler.now, .phase, note: phase) }
+    func note(_ phase: String) { trace.add(scheduler.now, .phase, note: phase) }
 
     // MARK: What happens
 

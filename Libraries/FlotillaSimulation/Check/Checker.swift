@@ -21,7 +21,9 @@ package final class Checker {
     private var truths: [ClusterID: ClusterTruth] = [:]
     /// By host and server; emptied when the host's process ends.
     private var seen: [Int: [ServerUID: Seen]] = [:]
-    private var promises = Promises()
+    /// The last incarnation that each node served in.
+    private var incarnations: [NodeID: Incarnation] = [:]
+    private(set) var promises = Promises()
     /// The configurations that the server of a cluster on a host went by when it was last looked at, and the last that
     /// it knew to be committed.
     private var configurations: [String: [Int: [ClusterConfiguration]]] = [:]
@@ -70,9 +72,14 @@ package final class Checker {
             throw Violation(.invariant, "\(violation): \(server.core)")
         }
         try readLog(of: server, on: host, truth, &seen)
+        if server.core.hardState.vote == server.uid { truth.campaigns(in: server.core.term) }
+        if isNewTerm { try truth.enters(server.core.term, on: host) }
         if server.core.role == .leader, isNewTerm {
             try truth.leads(server.uid, on: host, in: server.core.term)
             try truth.elects(seen.log, on: host, in: server.core.term)
+            try checkElection(of: server.core)
+        } else if server.core.role == .leader, server.core.commitIndex > seen.commit {
+            try checkCommit(by: server.core)
         }
         try readCommitted(of: server, on: host, truth, &seen)
         note(server, on: host, isNewTerm: isNewTerm, &seen)
@@ -166,8 +173,12 @@ package final class Checker {
 
     // MARK: Lives
 
-    /// A process has read its log.
-    func recovered(_ recovered: RecoveredNode, on host: Int, node: NodeID) {
+    /// A process has opened its directory and read its log.
+    func recovered(_ recovered: RecoveredNode, on host: Int, node: NodeID, incarnation: Incarnation) {
+        if let before = incarnations[node], incarnation <= before {
+            world.fail(.recovery, "node \(node) is started again as incarnation \(incarnation), after \(before)")
+        }
+        incarnations[node] = incarnation
         for server in recovered.servers {
             do throws(Violation) { try promises.check(server) } catch { world.fail(error) }
         }

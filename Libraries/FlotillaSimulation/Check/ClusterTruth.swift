@@ -17,12 +17,22 @@ final class ClusterTruth {
 
     /// The committed log from index 1 on.
     private(set) var committed: [Line] = []
+    private var campaigned: Set<Term> = []
     private var leaders: [Term: (uid: ServerUID, host: Int)] = [:]
     /// By index and term: the entry there and the term of the one before it. Two logs with the same index and term are
     /// the same up to there (log matching), so there is only one such entry, and only one such predecessor.
     private var entries: [Place: (checksum: UInt32, previous: Term)] = [:]
 
     var lastCommitted: LogIndex { LogIndex(UInt64(committed.count)) }
+
+    /// Notes that somebody campaigns in a term, or did.
+    func campaigns(in term: Term) { campaigned.insert(term) }
+
+    /// Notes that a server is in a term: somebody must have opened it by campaigning.
+    func enters(_ term: Term, on host: Int) throws(Violation) {
+        guard term > .zero, !campaigned.contains(term) else { return }
+        throw Violation(.electionSafety, "n\(host + 1) is in term \(term), in which nobody has campaigned")
+    }
 
     /// Notes who leads a term.
     func leads(_ uid: ServerUID, on host: Int, in term: Term) throws(Violation) {

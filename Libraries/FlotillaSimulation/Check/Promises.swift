@@ -17,6 +17,8 @@ struct Promises {
 
     private var made: [ServerUID: Made] = [:]
     private var votes: [ServerUID: [Term: ServerUID]] = [:]
+    /// How far each server acknowledged entries, by the term in which it did.
+    private var acknowledged: [ServerUID: [Term: LogIndex]] = [:]
 
     /// Notes what a frame between nodes promises.
     mutating func hear(_ type: FrameType, body: ByteBuffer) throws(Violation) {
@@ -45,6 +47,7 @@ struct Promises {
 
     private mutating func acknowledge(_ server: ServerUID, _ index: LogIndex, in term: Term) {
         promise(server, in: term)
+        acknowledged[server, default: [:]][term] = max(index, acknowledged[server]?[term] ?? .zero)
         guard var all = made[server], term >= all.acknowledgedIn else { return }
         all.acknowledged = term > all.acknowledgedIn ? index : max(all.acknowledged, index)
         all.acknowledgedIn = term
@@ -58,6 +61,16 @@ struct Promises {
             all.vote = nil
         }
         made[server] = all
+    }
+
+    /// Whether a server has granted a candidate its vote.
+    func hasVoted(_ voter: ServerUID, for candidate: ServerUID, in term: Term) -> Bool {
+        votes[voter]?[term] == candidate
+    }
+
+    /// Whether a server has acknowledged an entry to the leader of a term.
+    func hasAcknowledged(_ server: ServerUID, _ index: LogIndex, in term: Term) -> Bool {
+        (acknowledged[server]?[term] ?? .zero) >= index
     }
 
     /// Compares what a server has after a crash with what it had promised.

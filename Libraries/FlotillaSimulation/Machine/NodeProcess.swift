@@ -108,7 +108,8 @@ package final class NodeProcess: Party, @unchecked Sendable {
         guard isAlive else { return }
         nodeID = directory.nodeID
         computer.lastNodeID = directory.nodeID
-        world.checker.recovered(recovered, on: computer.number, node: directory.nodeID)
+        world.checker.recovered(
+            recovered, on: computer.number, node: directory.nodeID, incarnation: directory.incarnation)
         let identity = Hello.Node(
             id: directory.nodeID, name: computer.name, incarnation: directory.incarnation, address: computer.address)
         do throws(FlotillaError) {
@@ -167,6 +168,7 @@ package final class NodeProcess: Party, @unchecked Sendable {
         world.checker.look(at: kernel, on: computer.number)
         kernel.sayGoodbye()
         carryOut()
+        world.checker.look(at: kernel, on: computer.number)
         // Behind the records that are on their way to the log.
         scheduler.at(lastRecords) { [self] in
             computer.whenAwake(self) { [self] in

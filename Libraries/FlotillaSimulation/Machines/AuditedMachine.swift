@@ -39,6 +39,9 @@ final class AuditedMachine: HostedMachine {
                 ledger.fail("node \(owner + 1) applies entry \(header.index) of \(cluster) behind entry \(last)")
             }
             last = header.index
+            if !Self.isAsItWasMade(header, rest) {
+                ledger.fail("node \(owner + 1) applies other bytes as entry \(header.index) of \(cluster) than were sent")
+            }
             let start = position == 0 ? 0 : replies.ends[position - 1]
             let reply = replies.bytes.getSlice(at: start, length: replies.ends[position] - start) ?? ByteBuffer()
             mix(UInt64(header.kind.rawValue) << 32 | UInt64(header.bodyChecksum))
@@ -52,6 +55,12 @@ final class AuditedMachine: HostedMachine {
     private static func header(_ bytes: UnsafeRawBufferPointer) -> EntryHeader? {
         guard bytes.count >= EntryHeader.byteCount, let base = bytes.baseAddress else { return nil }
         return EntryHeader.loadTrusted(from: base)
+    }
+
+    private static func isAsItWasMade(_ header: EntryHeader, _ entries: ByteBuffer) -> Bool {
+        guard let body = entries.getSlice(at: entries.readerIndex + EntryHeader.byteCount, length: Int(header.bodyLength))
+        else { return false }
+        return body.withUnsafeReadableBytes { Checksum.crc32c($0) } == header.bodyChecksum
     }
 
     private func mix(_ word: UInt64) {

@@ -37,6 +37,9 @@ package struct WorldOptions: Equatable, Sendable {
     /// Whether faults wait until the clusters have started.
     package var startsCalmly = true
 
+    /// Who stays in trouble for a while when everything else is healed.
+    package var straggler: Straggler?
+
     package var network = SimulatedNetwork.Settings()
     package var disk = DiskSettings()
     package var walFileBytes = 256 << 10
@@ -100,6 +103,7 @@ extension WorldOptions {
         electionTimeoutMilliseconds = random.pick([300, 500, 500, 1_000])
         appendBytes = random.pick([200, 1 << 10, 64 << 10, 256 << 10])
         followerWindowEntries = random.pick([4, 64, 32_768])
+        straggler = .draw(seed: seed, nodes: nodes, clusters: count)
     }
 
     private static func drawCluster(_ number: Int, nodes: Int, _ random: inout Randomness) -> Cluster {
@@ -143,7 +147,8 @@ extension WorldOptions: CustomStringConvertible {
             repeated \(network.chaos.repeatPerMille), late \(network.chaos.latePerMille) per mille; \
             sync \(syncMethod.rawValue)\(disk.takesDirect ? "" : ", no direct writes"), \
             files of \(walFileBytes >> 10) KiB; election timeout \(electionTimeoutMilliseconds) ms, \
-            appends of \(appendBytes) bytes, window \(followerWindowEntries)
+            appends of \(appendBytes) bytes, window \(followerWindowEntries)\
+            \(straggler.map { "; at the end \($0)" } ?? "")
             """
     }
 }

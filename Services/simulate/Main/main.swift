@@ -1,4 +1,4 @@
 import ArgumentParser
 import FlotillaSimulator
 
-SimulateCommand.main()
+SimulatorCommand.main()

@@ -1,0 +1,10 @@
+import ArgumentParser
+
+/// The program: simulated worlds, and the bugs by which the simulator itself is tested.
+public struct SimulatorCommand: ParsableCommand {
+    public static let configuration = CommandConfiguration(
+        commandName: "flotilla-simulate", abstract: "Runs whole fleets in one thread, on networks and disks that fail.",
+        subcommands: [RunCommand.self, PlantCommand.self, TryCommand.self], defaultSubcommand: RunCommand.self)
+
+    public init() {}
+}
