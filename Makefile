@@ -2,9 +2,10 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build test unit-test release-test lint format demo cluster bench mutants clean
+.PHONY: help build test lint format demo cluster bench simulate mutants clean
 
 SOURCES := Package.swift Libraries Services Tests
+SEEDS ?= 1..10000
 
 help: ## lists the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -22,6 +23,12 @@ test: lint ## builds and tests everything, as a change must before it lands
 	swift build --build-tests
 	swift build -c release
 	FLOTILLA_BIN=$(CURDIR)/.build/release swift test
+	.build/release/flotilla-simulate --seeds 1..2000
+
+simulate: ## runs simulated worlds on networks, disks and clocks that fail (SEEDS=1..10000)
+	swift build -c release --product flotilla-simulate
+	@echo "commit $$(git describe --always --dirty 2>/dev/null || echo unknown)"
+	.build/release/flotilla-simulate --seeds $(SEEDS)
 
 demo: ## three nodes, real data, a killed leader, nothing lost
 	ops/need-packages unicode-data

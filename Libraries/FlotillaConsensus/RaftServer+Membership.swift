@@ -45,5 +45,6 @@ extension RaftServer {
         // A majority may be another number now, and nobody may be left who would answer once more.
         countCommitted(actions: &actions)
         if reads.isOut { _ = finishReadRound(actions: &actions) }
+        watchQuorum(now: now)
     }
 }

@@ -2,16 +2,22 @@
 /// fewer (delta debugging: Zeller and Hildebrandt 2002).
 package struct Shrinker {
     private let plan: Plan
-    private let rule: Violation.Rule
+    private let fails: (Plan) -> Bool
     private var runsLeft: Int
 
     /// - Parameters:
-    ///   - plan: one whose run breaks `rule`.
+    ///   - plan: one that fails.
     ///   - runs: how many runs it may cost at most.
-    package init(_ plan: Plan, breaking rule: Violation.Rule, runs: Int = 300) {
+    ///   - fails: whether a plan fails in the same way.
+    package init(_ plan: Plan, runs: Int = 300, fails: @escaping (Plan) -> Bool) {
         self.plan = plan
-        self.rule = rule
+        self.fails = fails
         runsLeft = runs
+    }
+
+    /// Looks for faults without which the run of a plan breaks the same rule.
+    package init(_ plan: Plan, breaking rule: Violation.Rule) {
+        self.init(plan) { World($0).run()?.rule == rule }
     }
 
     /// The smallest plan that was found.
@@ -22,7 +28,7 @@ package struct Shrinker {
             var start = 0
             while start < kept.count {
                 let without = Array(kept[..<start] + kept[min(start + size, kept.count)...])
-                if fails(without) { kept = without } else { start += size }
+                if stillFails(without) { kept = without } else { start += size }
                 if runsLeft == 0 { return plan.keeping(Set(kept)) }
             }
             size /= 2
@@ -30,9 +36,9 @@ package struct Shrinker {
         return plan.keeping(Set(kept))
     }
 
-    private mutating func fails(_ numbers: [Int]) -> Bool {
+    private mutating func stillFails(_ numbers: [Int]) -> Bool {
         guard runsLeft > 0 else { return false }
         runsLeft -= 1
-        return World(plan.keeping(Set(numbers))).run()?.rule == rule
+        return fails(plan.keeping(Set(numbers)))
     }
 }

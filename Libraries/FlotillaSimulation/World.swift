@@ -68,6 +68,9 @@ package final class World {
     /// Whether anything still happens.
     var isRunning: Bool { !isOver && violation == nil }
 
+    /// Whether so much was asked that more would only take time.
+    var isRich: Bool { history.count > 1_500 }
+
     /// Whether all clusters have been started.
     var hasStartedAll: Bool { owner.hasStartedAll }
 

@@ -12,19 +12,19 @@ import FlotillaWire
 public struct Recovery {
     private let settings: WALSettings
     private let nodeID: NodeID
-    private let files: AsyncFiles
+    let files: AsyncFiles
 
     private var replay = WALReplay()
     private var report = RecoveryReport()
     private var damages: [Damage] = []
     private var position: WALPosition
-    private var memory = AlignedMemory(capacity: 0)
+    var memory = AlignedMemory(capacity: 0)
     /// Whether the batch before is known, so that the next one must continue it.
     private var chained = true
     /// Where the last batch stands in the file that was read last.
-    private var lastBatch: Range<Int>?
+    var lastBatch: Range<Int>?
     /// Whether the file system takes reads past its cache only with an error, so that the cache had to be believed.
-    private var readsCache = false
+    var readsCache = false
 
     private init(settings: WALSettings, nodeID: NodeID, files: AsyncFiles) {
         self.settings = settings
@@ -189,31 +189,6 @@ extension Recovery {
         readBatches(WALFileImage(path: summary.path, header: header, bytes: bytes), next: next)
     }
 
-    /// Makes what was read of the last file durable.
-    ///
-    /// Where the cache had to be believed, its last batch is written once more, with the same bytes: if a sync of it
-    /// has failed, the system takes it for written and no sync alone would ever write it. Every batch before it was
-    /// durable before the last one was begun.
-    private func makeDurable(_ summary: WALFileSummary) async throws(StorageError) {
-        let doubtful = readsCache ? lastBatch : nil
-        let copy = doubtful.map { copyOfMemory($0) }
-        try await asStorageError { () async throws(FileSystemError) in
-            try await files.with(summary.path, copy == nil ? [] : .write) { (file) async throws(FileSystemError) in
-                if let doubtful, let copy {
-                    try await files.perform(
-                        .write(file, at: UInt64(doubtful.lowerBound), count: doubtful.count, from: copy))
-                }
-                try await files.perform(.syncAll(file))
-            }
-        }
-    }
-
-    private func copyOfMemory(_ range: Range<Int>) -> AlignedMemory {
-        let copy = AlignedMemory(capacity: range.count)
-        copy.base.copyMemory(from: memory.base + range.lowerBound, byteCount: range.count)
-        return copy
-    }
-
     private func list() async throws(StorageError) -> [String] {
         try await asStorageError { () async throws(FileSystemError) in try await files.list(settings.directory) }
     }
@@ -222,31 +197,6 @@ extension Recovery {
         try await asStorageError { () async throws(FileSystemError) in
             try await files.removeIfThere("\(settings.directory)/\(name)")
             try await files.perform(.syncDirectory(path: settings.directory))
-        }
-    }
-
-    private mutating func load(_ path: String, count: Int) async throws(StorageError) -> Int {
-        if memory.capacity < count { memory = AlignedMemory(capacity: count) }
-        if !readsCache {
-            // Past the cache: after a sync that failed, the system may show what the disk does not hold, and report
-            // success for every later sync. A length that is no multiple of the alignment ends a file.
-            do throws(FileSystemError) {
-                return try await read(path, .direct, count: AlignedMemory.roundUp(count), atMost: count)
-            } catch {
-                guard error.isUnsupported else { throw StorageError(error) }
-                readsCache = true
-            }
-        }
-        do throws(FileSystemError) { return try await read(path, [], count: count, atMost: count) } catch {
-            throw StorageError(error)
-        }
-    }
-
-    private func read(
-        _ path: String, _ options: OpenOptions, count: Int, atMost limit: Int
-    ) async throws(FileSystemError) -> Int {
-        try await files.with(path, options) { (file) async throws(FileSystemError) in
-            min(limit, try await files.read(file, at: 0, count: count, into: memory))
         }
     }
 

@@ -37,7 +37,8 @@ struct PipelineTests {
                 if finished { done.resume() }
             }
             pipeline.change { $0 = made }
-            for correlation in 0..<UInt64(100) { try? made.submit(1, correlation: correlation) }
+            // The handler waits for the state, so that what it submits comes behind the first hundred.
+            state.change { _ in for correlation in 0..<UInt64(100) { try? made.submit(1, correlation: correlation) } }
         }
         pipeline.change { $0 = nil }
         return (state.value.seen, state.value.batches)

@@ -37,6 +37,9 @@ final class SimulatedClient: ClientConnectionOwner {
 
     var host: Int { SimulatedNetwork.clientsStart + number }
 
+    /// How long a client rests once the history holds enough for one judgement.
+    private static let longRest: ClosedRange<UInt64> = 100_000_000...600_000_000
+
     // MARK: Rounds
 
     /// Begins to work.
@@ -49,7 +52,8 @@ final class SimulatedClient: ClientConnectionOwner {
 
     private func rest() {
         isResting = true
-        world.scheduler.after(random.time(world.plan.options.restNanoseconds)) { [self] in begin() }
+        let rest = world.isRich ? Self.longRest : world.plan.options.restNanoseconds
+        world.scheduler.after(random.time(rest)) { [self] in begin() }
     }
 
     private func begin() {

@@ -87,7 +87,7 @@ extension WorldOptions {
     package init(seed: UInt64) {
         var random = Randomness.of("options", seed: seed)
         nodes = random.pick([3, 3, 3, 3, 4, 5, 5, 5, 6, 7])
-        let count = random.pick([1, 1, 1, 2, 2, 3, 4])
+        let count = random.pick([1, 1, 1, 2, 2, 3, 4, 8])
         clusters = (0..<count).map { Self.drawCluster($0, nodes: nodes, &random) }
         clients = random.number(2...8)
         keys = random.pick([1, 2, 3, 5, 8])
