@@ -30,8 +30,8 @@ package enum ClientWork: Equatable, Sendable {
         case .put(let key, let value, let ifIndex):
             var bytes = ByteBuffer()
             bytes.writeLittle(value)
-            // Of different lengths, so that batches and frames end anywhere.
-            bytes.writeRepeatingByte(0x2e, count: Int(value % 7) * 40)
+            // Of different lengths, so that batches and frames end anywhere, and some over several sectors of a disk.
+            bytes.writeRepeatingByte(0x2e, count: Int(value % 7) * (value % 5 == 0 ? 280 : 40))
             KeyValue.Command.put(Self.key(key), bytes, ifIndex: ifIndex.map { LogIndex($0) }).encode(into: &buffer)
         case .get(let key): KeyValue.Query.get(Self.key(key)).encode(into: &buffer)
         case .delete(let key): KeyValue.Command.delete(Self.key(key)).encode(into: &buffer)
