@@ -90,3 +90,18 @@ package enum ClientAnswer: Equatable, Sendable {
     case number(Int64)
     case list([UInt64])
 }
+
+extension ClientAnswer: CustomStringConvertible {
+    /// The answer in a few words; of a list only how long it is and how it ends, since it may have thousands of parts.
+    package var description: String {
+        switch self {
+        case .stored(let index): "stored at \(index)"
+        case .conflict(let current): "conflict with \(current.map { "\($0)" } ?? "nothing")"
+        case .deleted: "deleted"
+        case .absent: "absent"
+        case .item(let value, let index): "\(value) stored at \(index)"
+        case .number(let number): "\(number)"
+        case .list(let elements): "\(elements.count) elements, the last \(elements.last.map { "\($0)" } ?? "none")"
+        }
+    }
+}

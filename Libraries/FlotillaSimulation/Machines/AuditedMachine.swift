@@ -40,7 +40,8 @@ final class AuditedMachine: HostedMachine {
             }
             last = header.index
             if !Self.isAsItWasMade(header, rest) {
-                ledger.fail("node \(owner + 1) applies other bytes as entry \(header.index) of \(cluster) than were sent")
+                ledger.fail(
+                    "node \(owner + 1) applies other bytes as entry \(header.index) of \(cluster) than were sent")
             }
             let start = position == 0 ? 0 : replies.ends[position - 1]
             let reply = replies.bytes.getSlice(at: start, length: replies.ends[position] - start) ?? ByteBuffer()
@@ -58,7 +59,8 @@ final class AuditedMachine: HostedMachine {
     }
 
     private static func isAsItWasMade(_ header: EntryHeader, _ entries: ByteBuffer) -> Bool {
-        guard let body = entries.getSlice(at: entries.readerIndex + EntryHeader.byteCount, length: Int(header.bodyLength))
+        guard
+            let body = entries.getSlice(at: entries.readerIndex + EntryHeader.byteCount, length: Int(header.bodyLength))
         else { return false }
         return body.withUnsafeReadableBytes { Checksum.crc32c($0) } == header.bodyChecksum
     }

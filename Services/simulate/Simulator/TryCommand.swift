@@ -4,7 +4,8 @@ import FlotillaSimulation
 /// Runs one seed and says in one line what came of it, for programs that run many.
 public struct TryCommand: ParsableCommand {
     public static let configuration = CommandConfiguration(
-        commandName: "try", abstract: "Runs one seed; exits with 1 and prints the rule and what happened if one is broken.")
+        commandName: "try",
+        abstract: "Runs one seed; exits with 1 and prints the rule and what happened if one is broken.")
 
     @Argument(help: "the seed")
     var seed: UInt64
