@@ -129,6 +129,9 @@ let tests: [Target] = [
         ],
         path: "Tests/FlotillaSimulationTests", swiftSettings: swift),
     .testTarget(
+        name: "FlotillaSimulatorTests", dependencies: ["FlotillaSimulator"], path: "Tests/FlotillaSimulatorTests",
+        swiftSettings: swift),
+    .testTarget(
         name: "FlotillaClientTests",
         dependencies: [
             "FlotillaClient", "FlotillaMachine", "FlotillaWire", "FlotillaTestNode", nioCore, nioPosix,

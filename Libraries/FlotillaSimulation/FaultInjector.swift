@@ -39,6 +39,7 @@ final class FaultInjector {
         isHealed = true
         for number in endings.keys.sorted() { end(number) }
         for computer in world.computers {
+            computer.ambush = nil
             computer.disk.isFull = false
             computer.disk.slowness = 1
             computer.restorePower()
@@ -106,6 +107,12 @@ final class FaultInjector {
             guard let number = computer(target)?.number else { return nil }
             let others = world.computers.indices.filter { $0 != number }
             return block(planned, others.map { hearsNobody ? ($0, number) : (number, $0) }, time)
+        case .cutOff(let target, let time):
+            guard let number = computer(target)?.number else { return nil }
+            let others = world.computers.indices.filter { $0 != number }
+            return block(planned, others.flatMap { [($0, number), (number, $0)] }, time)
+        case .ambush(let target, let moment, let losesPower, let time):
+            return ambush(planned, target, moment, losesPower: losesPower, downFor: time)
         case .reset(let left, let right):
             world.network.reset(left, right)
             return ""
@@ -143,6 +150,26 @@ final class FaultInjector {
         return concerned.map(\.name.description).joined(separator: ", ")
     }
 
+    /// Lies in wait until the log is about to write what is meant, and strikes within the time that this takes.
+    private func ambush(
+        _ planned: PlannedFault, _ target: Fault.Target, _ moment: Fault.Moment, losesPower: Bool, downFor time: UInt64
+    ) -> String? {
+        guard let computer = computer(target) else { return nil }
+        let delay = random.time(0...random.pick([50_000, 1_000_000, 30_000_000]))
+        computer.ambush = Computer.Ambush(moment: moment) { [weak self, world] in
+            world.scheduler.after(delay) { [weak self] in
+                guard let self, !self.isHealed else { return }
+                if losesPower {
+                    _ = self.powerLoss(planned, [computer], time)
+                } else {
+                    computer.kill("killed in a write")
+                    self.hold(planned, for: time) { computer.startSoon(after: 0) }
+                }
+            }
+        }
+        return "on \(computer.name)"
+    }
+
     private func block(_ planned: PlannedFault, _ directions: [(Int, Int)], _ time: UInt64) -> String? {
         let network = world.network
         for (from, to) in directions { network.block(from: from, to: to) }
@@ -175,7 +202,15 @@ final class FaultInjector {
             computer.kill("killed")
             computer.disk.failNextRead()
             computer.startSoon(after: random.time(0...500_000_000))
-        case .rot(let number, let rot): return damage(world.computers[number], rot)
+        case .rot(let number, let rot):
+            let computer = world.computers[number]
+            guard let done = damage(computer, rot) else { return nil }
+            // Nobody finds it before the next start.
+            if random.chance(perMille: 500) {
+                computer.kill("killed")
+                computer.startSoon(after: random.time(0...500_000_000))
+            }
+            return done
         case .wipe(let number):
             let computer = world.computers[number]
             guard world.mayLose(computer) else { return nil }

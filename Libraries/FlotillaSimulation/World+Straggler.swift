@@ -16,6 +16,8 @@ extension World {
         guard !clusters.isEmpty else { return true }
         note("n\(number + 1) \(straggler.trouble.rawValue)")
         begin(straggler.trouble, of: computers[number])
+        // An operator who does not know of it may well choose it as the next leader; that must come to nothing.
+        for cluster in clusters { _ = transfer(cluster, to: number) }
         defer { end(straggler.trouble, of: computers[number]) }
         // What was so before must not count: first the others must have had the time to notice.
         _ = advance(for: Self.noticeLimit) { false }

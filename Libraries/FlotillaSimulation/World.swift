@@ -134,6 +134,7 @@ package final class World {
         guard advance(for: Self.healLimit, until: { self.allClustersServe }) else { return late("serve again") }
         _ = advance(for: 1_000_000_000) { false }
         wantsWork = false
+        guard advance(for: Self.healLimit, until: { self.areEqual }) else { return late("agree") }
         note("clients read the end")
         var open = 0
         for (cluster, options) in plan.options.clusters.enumerated() {
@@ -214,6 +215,7 @@ package final class World {
 
     func invoked(_ attempt: Attempt) {
         history.append(attempt)
+        attempt.committedBefore = clusterID(of: attempt.cluster).map { ($0, checker.lastCommitted(of: $0)) }
         report.attempts += 1
         trace.add(scheduler.now, .invoked, UInt64(attempt.client), UInt64(history.count), note: "\(attempt.work)")
     }
@@ -223,8 +225,12 @@ package final class World {
         trace.add(
             scheduler.now, .answered, UInt64(attempt.client), index.rawValue,
             note: "\(attempt.work) -> \(attempt.answer.map { "\($0)" } ?? "")")
-        guard !attempt.work.isQuery, let id = clusterID(of: attempt.cluster) else { return }
-        checker.acknowledged(attempt, at: index, cluster: id)
+        guard let id = clusterID(of: attempt.cluster) else { return }
+        if attempt.work.isQuery {
+            checker.answered(attempt, at: index, cluster: id)
+        } else {
+            checker.acknowledged(attempt, at: index, cluster: id)
+        }
     }
 
     func rejected(_ attempt: Attempt, _ error: FlotillaError) {

@@ -229,6 +229,14 @@ package final class Checker {
         }
     }
 
+    /// A consistent query was answered: it must have seen whatever anybody knew to be committed when it was asked.
+    func answered(_ attempt: Attempt, at index: LogIndex, cluster: ClusterID) {
+        guard let before = attempt.committedBefore, before.cluster == cluster, index < before.index else { return }
+        world.fail(
+            .linearizability,
+            "\(attempt.work) is answered as of entry \(index), but \(before.index) was committed when it was asked")
+    }
+
     /// How far a cluster is known to be committed.
     func lastCommitted(of cluster: ClusterID) -> LogIndex { truth(of: cluster).lastCommitted }
 }

@@ -6,6 +6,8 @@ package final class Attempt {
     package let cluster: Int
     package let work: ClientWork
     package let invoked: UInt64
+    /// How far its cluster was committed when it was asked, as far as that was known of any cluster.
+    var committedBefore: (cluster: ClusterID, index: LogIndex)?
     /// When the answer came; `nil` while there is none.
     package private(set) var returned: UInt64?
     package private(set) var answer: ClientAnswer?

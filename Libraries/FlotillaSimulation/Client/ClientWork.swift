@@ -30,8 +30,8 @@ package enum ClientWork: Equatable, Sendable {
         case .put(let key, let value, let ifIndex):
             var bytes = ByteBuffer()
             bytes.writeLittle(value)
-            // Of different lengths, so that batches and frames end anywhere.
-            bytes.writeRepeatingByte(0x2e, count: Int(value % 7) * 40)
+            // Of different lengths, so that batches and frames end anywhere, and some over several sectors of a disk.
+            bytes.writeRepeatingByte(0x2e, count: Int(value % 7) * (value % 5 == 0 ? 280 : 40))
             KeyValue.Command.put(Self.key(key), bytes, ifIndex: ifIndex.map { LogIndex($0) }).encode(into: &buffer)
         case .get(let key): KeyValue.Query.get(Self.key(key)).encode(into: &buffer)
         case .delete(let key): KeyValue.Command.delete(Self.key(key)).encode(into: &buffer)
@@ -108,16 +108,16 @@ package enum ClientAnswer: Equatable, Sendable {
 }
 
 extension ClientAnswer: CustomStringConvertible {
-    /// The answer in a few letters; of a list only its length and its end.
+    /// The answer in a few words; of a list only how long it is and how it ends, since it may have thousands of parts.
     package var description: String {
         switch self {
         case .stored(let index): "stored at \(index)"
-        case .conflict(let current): "conflict with \(current ?? 0)"
+        case .conflict(let current): "conflict with \(current.map { "\($0)" } ?? "nothing")"
         case .deleted: "deleted"
         case .absent: "absent"
-        case .item(let value, let index): "\(value) of \(index)"
+        case .item(let value, let index): "\(value) stored at \(index)"
         case .number(let number): "\(number)"
-        case .list(let elements): "\(elements.count) elements, last \(elements.last ?? 0)"
+        case .list(let elements): "\(elements.count) elements, the last \(elements.last.map { "\($0)" } ?? "none")"
         }
     }
 }

@@ -1,3 +1,4 @@
+import FlotillaStorage
 import FlotillaWire
 
 /// One computer of a world: a disk and clocks that outlive the processes on it, and at most one process of a node.
@@ -18,7 +19,15 @@ package final class Computer {
     /// How many processes it has seen.
     package private(set) var lives = 0
 
+    /// A fault that waits for the right moment.
+    struct Ambush {
+        var moment: Fault.Moment
+        var strike: () -> Void
+    }
+
     unowned let world: World
+    /// What waits for the log to write something certain; it strikes once.
+    var ambush: Ambush?
     var random: Randomness
     /// How many pauses are in force.
     private var pauses = 0
@@ -78,6 +87,13 @@ package final class Computer {
         world.network.processEnded(number)
         process.end()
         world.checker.forget(number)
+    }
+
+    /// Records are on their way to the log: the moment that an ambush may wait for.
+    func writes(_ records: [WALRecord]) {
+        guard let ambush, records.contains(where: ambush.moment.isMeant) else { return }
+        self.ambush = nil
+        ambush.strike()
     }
 
     /// Takes the power away: what was not durable is at the mercy of the disk.

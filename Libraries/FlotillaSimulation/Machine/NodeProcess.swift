@@ -265,6 +265,7 @@ package final class NodeProcess: Party, @unchecked Sendable {
     }
 
     private func submit(_ records: [WALRecord]) {
+        computer.writes(records)
         lastRecords = max(lastRecords, scheduler.now + world.plan.options.handover(&computer.random))
         scheduler.at(lastRecords) { [self] in
             computer.whenAwake(self) { [self] in

@@ -1,3 +1,4 @@
+import FlotillaStorage
 import FlotillaWire
 
 /// Something that goes wrong, or that an operator does while things go wrong.
@@ -23,6 +24,13 @@ package enum Fault: Equatable, Sendable {
         case misdirectedWrite = "a write went elsewhere"
     }
 
+    /// What a log may be about to write.
+    package enum Moment: String, Equatable, Sendable, CaseIterable {
+        case term = "a term"
+        case truncation = "a truncation"
+        case entries = "entries"
+    }
+
     /// The process is killed and started again after a while.
     case kill(Target, downFor: UInt64)
     /// The power fails.
@@ -37,6 +45,10 @@ package enum Fault: Equatable, Sendable {
     case partition([[Int]], for: UInt64)
     /// A node hears nobody, or is heard by nobody.
     case oneWay(Target, hearsNobody: Bool, for: UInt64)
+    /// Nothing passes between a node and all others.
+    case cutOff(Target, for: UInt64)
+    /// The node is lost while its log is about to write something of this kind: a crash at the worst time.
+    case ambush(Target, Moment, losesPower: Bool, downFor: UInt64)
     /// Connections break in the middle of what they carry.
     case reset(Int, Int)
     /// Everything from one node to another takes longer.
@@ -80,6 +92,8 @@ package enum Fault: Equatable, Sendable {
         case .pause: "pause"
         case .partition: "partition"
         case .oneWay: "one-way partition"
+        case .cutOff: "cut-off node"
+        case .ambush: "crash in a write"
         case .reset: "connection reset"
         case .slowLink: "slow link"
         case .wallJump: "wall clock jump"
@@ -112,4 +126,14 @@ package struct PlannedFault: Equatable, Sendable {
 extension PlannedFault: CustomStringConvertible {
     /// Number, time and what happens.
     package var description: String { "\(number): at \(time / 1_000_000) ms, \(fault)" }
+}
+
+extension Fault.Moment {
+    /// Whether a record is of the kind that is meant.
+    func isMeant(_ record: WALRecord) -> Bool {
+        switch (self, record) {
+        case (.term, .hardState), (.truncation, .truncated), (.entries, .entries): true
+        default: false
+        }
+    }
 }

@@ -55,6 +55,9 @@ struct FaultDrawer {
             { .election(cluster: $0.cluster(), at: $0.node()) },
             { .addMember(cluster: $0.cluster(), on: $0.node(), $0.role()) },
             { .removeMember(cluster: $0.cluster(), on: $0.node()) },
+            { .cutOff($0.target(), for: $0.short()) },
+            { .ambush($0.target(), .term, losesPower: $0.coin(), downFor: $0.short()) },
+            { .ambush($0.target(), $0.random.pick(Fault.Moment.allCases), losesPower: $0.coin(), downFor: $0.short()) },
         ]
         if random.chance(perMille: 30) { return [] }
         let share = random.pick([250, 500, 800])
