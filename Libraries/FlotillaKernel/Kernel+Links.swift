@@ -153,6 +153,9 @@ extension Kernel {
         }
         heard(from: peer, isAnswer: type == .pong)
         if type.rawValue >= FrameType.appendEntries.rawValue, type.rawValue <= FrameType.removed.rawValue {
+            // Who is down is told so when its link goes; a leader that was heard in spite of it would be believed for
+            // ever. Whatever it sends is sent again once both sides are up.
+            guard peer.isUp else { return }
             return try receiveConsensus(type, body: body, from: peer)
         }
         guard let message = try PeerMessage.decode(type, body: body) else {
