@@ -147,7 +147,7 @@ let tests: [Target] = [
         name: "EndToEndTests",
         dependencies: [
             "FlotillaClient", "FlotillaMachine", "FlotillaMachines", "FlotillaWire", "FlotillaCommand",
-            "FlotillaNodeCommand", nioCore,
+            "FlotillaNodeCommand", "FlotillaSimulation", "FlotillaSimulateCommand", nioCore,
         ],
         path: "Tests/EndToEndTests", swiftSettings: swift),
     // A node that follows a script, for the tests of everything that speaks to nodes.

@@ -5,12 +5,15 @@ import FlotillaWire
 
 /// What operators do to a fleet, and what they must not do.
 extension World {
-    /// Whether every cluster can do without a computer's disk: whatever configuration may be in force, a majority of its
-    /// voters is on disks that are neither damaged nor lost.
+    /// Whether every cluster can do without a computer's disk: a majority of its voters is on disks that are neither
+    /// damaged nor lost, and no change of the voters is under way. While one is, a member that is not a voter yet may
+    /// have the longest log of those that are left, and whoever counts it as a voter can't be elected without it.
     func mayLose(_ computer: Computer) -> Bool {
         guard !computer.isDamaged, hasStartedAll else { return false }
         return plan.options.clusters.indices.allSatisfy { cluster in
-            configurations(of: cluster).allSatisfy { hasGoodMajority($0, without: computer.number) }
+            let known = configurations(of: cluster)
+            return Set(known.map { Set($0.voters.map(\.uid)) }).count == 1
+                && known.allSatisfy { hasGoodMajority($0, without: computer.number) }
         }
     }
 

@@ -113,20 +113,25 @@ func flotilla(_ arguments: String..., endpoints: String) async throws -> ToolRes
 
 /// Runs the command line against some endpoints.
 func flotilla(_ arguments: [String], endpoints: String) async throws -> ToolResult {
+    try await run("flotilla", ["--endpoints", endpoints] + arguments)
+}
+
+/// Runs one of the programs to its end.
+func run(_ program: String, _ arguments: [String]) async throws -> ToolResult {
     let directory = URL(filePath: NSTemporaryDirectory()).appending(path: "flotilla-tool-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: directory) }
     let files = (output: directory.appending(path: "out"), error: directory.appending(path: "err"))
     for file in [files.output, files.error] { try Data().write(to: file) }
     let process = Process()
-    process.executableURL = Binaries.path("flotilla")
-    process.arguments = ["--endpoints", endpoints] + arguments
+    process.executableURL = Binaries.path(program)
+    process.arguments = arguments
     process.standardOutput = try FileHandle(forWritingTo: files.output)
     process.standardError = try FileHandle(forWritingTo: files.error)
     process.standardInput = FileHandle.nullDevice
     try process.run()
     let box = Mutex(process)
-    _ = try await eventually(within: 120, "the end of flotilla \(arguments)") {
+    _ = try await eventually(within: 120, "the end of \(program) \(arguments)") {
         box.withLock { $0.isRunning } ? nil : true
     }
     return ToolResult(

@@ -151,6 +151,24 @@ import Testing
         #expect(second.cluster == started.cluster && second.leader == started.leader)
     }
 
+    @Test func `a start that is repeated at another node, because the first has failed, starts the same cluster`() throws {
+        let fleet = try KernelFleet(3)
+        fleet.run(milliseconds: 50)
+        let id = ClusterID(high: 3, low: 14)
+        let nodes = ["n1", "n2", "n3"]
+        // The first coordinator starts its own member and is cut off before anybody else hears of it.
+        for other in 2...3 { fleet[1].hasPromptDisk = true; fleet.cut(fleet[1], fleet[other]) }
+        _ = try fleet.client(of: fleet[1]).start("c", machine: "counter", on: nodes, id: id)
+        let alone = fleet.server("c", on: 1)?.uid
+        guard case .clusterStarted? = try fleet.client(of: fleet[2]).start("c", machine: "counter", on: nodes, id: id)
+        else { return Issue.record("no start at the second node") }
+        let planned = fleet.server("c", on: 2)?.creation.initial.members.first { $0.id.node == fleet[1].name }?.uid
+        #expect(planned != nil)
+        #expect(alone == nil || alone == planned)
+        fleet.heal()
+        #expect(fleet.run { fleet.server("c", on: 1)?.core.leader != nil || alone == nil })
+    }
+
     @Test func `two hundred clusters start, elect and take commands`() throws {
         let fleet = try KernelFleet(3)
         fleet.run(milliseconds: 50)

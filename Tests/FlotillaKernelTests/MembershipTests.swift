@@ -168,6 +168,42 @@ import Testing
         #expect(fleet.leader(of: "c").map { $0 != leader } ?? false)
     }
 
+    @Test func `a member without whose vote nobody can lead is invited all the same`() throws {
+        let (fleet, _) = try fleet(2, members: 1)
+        // The only member counts the new one at once, and it is gone before it has heard of that.
+        try add(2, .voter, in: fleet)
+        fleet.kill(fleet[2])
+        #expect(fleet.run { fleet.leader(of: "c") == nil })
+        try fleet.restart(fleet[2])
+        #expect(fleet.run { isVoter(2, in: fleet) })
+    }
+
+    @Test func `no voter is added on a node that is not connected`() throws {
+        let (fleet, leader) = try fleet(2, members: 1)
+        fleet.cut(fleet[1], fleet[2])
+        let result = fleet[leader].kernel.addMember(to: cluster, on: fleet[2].name, role: .voter)
+        guard case .failure(let error) = result else { return Issue.record("it was added") }
+        #expect(error.code == .unreachable)
+        #expect(throws: Never.self) { try add(2, .nonVoter, in: fleet) }
+    }
+
+    @Test func `two nodes that miss each other's member for a moment do not set it aside in turn for ever`() throws {
+        let (fleet, leader) = try fleet(3, members: 2)
+        try add(3, .nonVoter, in: fleet)
+        fleet.run(milliseconds: 200)
+        let (left, right) = (fleet[leader], fleet[3])
+        // Each has just been told by the other that it does not share the cluster.
+        for (node, other) in [(left, right), (right, left)] {
+            let server = try #require(node.kernel.serversByName[cluster])
+            let peer = try #require(node.kernel.peersByID[other.id])
+            node.kernel.setAside(server, on: peer)
+        }
+        fleet.run(milliseconds: 3_000)
+        #expect(isQuiet(fleet))
+        #expect(left.kernel.peersByID[right.id]?.sharedServers.count == 1)
+        #expect(right.kernel.peersByID[left.id]?.sharedServers.count == 1)
+    }
+
     @Test func `a joined member comes back from its disk as what it was`() throws {
         let (fleet, _) = try fleet(4, members: 3)
         let uid = try add(4, in: fleet)

@@ -22,10 +22,17 @@ final class Campaign: Sendable {
     private let seeds: SeedRange
     private let failuresMax: Int
     private let keepsHashes: Bool
+    private let failed: @Sendable (_ seed: UInt64, Violation) -> Void
     private let state: Mutex<State>
 
-    /// - Parameter failuresMax: after how many failures no further seed is begun.
-    init(_ seeds: SeedRange, failuresMax: Int, keepsHashes: Bool) {
+    /// - Parameters:
+    ///   - failuresMax: after how many failures no further seed is begun.
+    ///   - failed: is told of each failure at once, on any thread.
+    init(
+        _ seeds: SeedRange, failuresMax: Int, keepsHashes: Bool,
+        failed: @escaping @Sendable (_ seed: UInt64, Violation) -> Void
+    ) {
+        self.failed = failed
         self.seeds = seeds
         self.failuresMax = failuresMax
         self.keepsHashes = keepsHashes
@@ -71,6 +78,7 @@ final class Campaign: Sendable {
             if keepsHashes { state.hashes[seed] = hash }
             if let violation { state.failures.append(Failure(seed: seed, violation: violation)) }
         }
+        if let violation { failed(seed, violation) }
     }
 
     /// What was met in all worlds.

@@ -55,4 +55,10 @@ public struct MutantError: Error, Equatable, CustomStringConvertible {
     public var reason: String
     /// Name and reason.
     public var description: String { "mutant \(mutant): \(reason)" }
+
+    /// An error of these parts.
+    public init(mutant: String, reason: String) {
+        self.mutant = mutant
+        self.reason = reason
+    }
 }

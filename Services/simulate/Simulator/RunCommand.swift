@@ -56,11 +56,11 @@ struct RunCommand: ParsableCommand {
 
     private func runMany() throws {
         let start = Date()
-        let campaign = Campaign(seeds, failuresMax: failures, keepsHashes: hashes)
+        let campaign = Campaign(seeds, failuresMax: failures, keepsHashes: hashes) { seed, violation in
+            Self.tell("seed \(seed) breaks \(violation.text.prefix { $0 != "\n" }) (\(violation.rule.rawValue))")
+        }
         campaign.run(threads: threads, every: 10) { report, failures in
-            // Progress goes to standard error, so that the results can be kept.
-            FileHandle.standardError.write(
-                Data((ReportText(report).progress(since: start, of: seeds.count, failures: failures) + "\n").utf8))
+            Self.tell(ReportText(report).progress(since: start, of: seeds.count, failures: failures))
         }
         for (seed, hash) in campaign.hashes { print("seed \(seed): trace \(String(hash, radix: 16))") }
         ReportText(campaign.report).print(since: start)
@@ -71,4 +71,7 @@ struct RunCommand: ParsableCommand {
         guard failed.isEmpty else { throw ExitCode(1) }
         print("no seed of \(campaign.report.worlds) broke a rule")
     }
+
+    /// Progress goes to standard error, so that the results can be kept.
+    private static func tell(_ line: String) { FileHandle.standardError.write(Data("\(line)\n".utf8)) }
 }
