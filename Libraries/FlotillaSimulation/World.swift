@@ -61,7 +61,9 @@ package final class World {
             scheduler.after(0) { [executor] in executor.drain() }
         }
         network.monitor = { [unowned self] bytes, from, to in
-            if from < SimulatedNetwork.clientsStart, to < SimulatedNetwork.clientsStart { checker.hear(bytes) }
+            if from < SimulatedNetwork.clientsStart, to < SimulatedNetwork.clientsStart {
+                checker.hear(bytes, from: from)
+            }
         }
     }
 

@@ -24,6 +24,7 @@ package final class Checker {
     /// The last incarnation that each node served in.
     private var incarnations: [NodeID: Incarnation] = [:]
     private(set) var promises = Promises()
+    var durable = DurableLogs()
     /// The configurations that the server of a cluster on a host went by when it was last looked at, and the last that
     /// it knew to be committed.
     private var configurations: [String: [Int: [ClusterConfiguration]]] = [:]
@@ -98,10 +99,9 @@ package final class Checker {
         guard UInt64(seen.log.count) < last.rawValue else { return }
         var violation: Violation?
         for slice in server.table.slices(from: LogIndex(UInt64(seen.log.count) + 1), through: last) {
-            Self.forEachEntry(in: slice) { header in
+            LogLine.forEachEntry(in: slice) { header in
                 guard violation == nil else { return }
-                let line = LogLine(
-                    term: header.term, checksum: header.bodyChecksum ^ UInt32(header.kind.rawValue) << 24)
+                let line = LogLine(header)
                 do throws(Violation) {
                     guard header.index.rawValue == UInt64(seen.log.count) + 1 else {
                         throw Violation(.logMatching, "entry \(header.index) stands behind \(seen.log.count) entries")
@@ -114,18 +114,6 @@ package final class Checker {
             }
         }
         if let violation { throw violation }
-    }
-
-    private static func forEachEntry(in slice: ByteBuffer, _ body: (EntryHeader) -> Void) {
-        slice.withUnsafeReadableBytes { bytes in
-            var position = 0
-            while let base = bytes.baseAddress, position + EntryHeader.byteCount <= bytes.count,
-                let header = EntryHeader.loadTrusted(from: base + position)
-            {
-                body(header)
-                position += header.entryLength
-            }
-        }
     }
 
     private func readCommitted(
@@ -171,6 +159,12 @@ package final class Checker {
         seen.configuration = configuration
     }
 
+    /// The entry that a server was last seen to have at an index.
+    func line(of server: ServerUID, at index: LogIndex, on host: Int) -> LogLine? {
+        guard let log = seen[host]?[server]?.log, index > .zero, index.rawValue <= UInt64(log.count) else { return nil }
+        return log[Int(index.rawValue) - 1]
+    }
+
     // MARK: Lives
 
     /// A process has opened its directory and read its log.
@@ -180,6 +174,7 @@ package final class Checker {
         }
         incarnations[node] = incarnation
         for server in recovered.servers {
+            durable.recovered(server)
             do throws(Violation) { try promises.check(server) } catch { world.fail(error) }
         }
     }
@@ -206,13 +201,19 @@ package final class Checker {
     // MARK: Messages and clients
 
     /// Hears what nodes send to each other.
-    func hear(_ bytes: ByteBuffer) {
+    func hear(_ bytes: ByteBuffer, from host: Int) {
         var rest = bytes
         while let frame = FrameChaos.nextFrame(of: &rest) {
-            guard let type = FrameType(rawValue: frame.type) else { continue }
+            guard let type = FrameType(rawValue: frame.type), Promises.concern(type) else { continue }
             var body = frame.bytes
             body.moveReaderIndex(forwardBy: FrameHeader.byteCount)
-            do throws(Violation) { try promises.hear(type, body: body) } catch { world.fail(error) }
+            guard let (message, address, _) = (try? ConsensusMessage.decode(type, body: body)) ?? nil else { continue }
+            do throws(Violation) {
+                try checkPromise(message, address, on: host)
+                try promises.hear(message, address)
+            } catch {
+                world.fail(error)
+            }
         }
     }
 

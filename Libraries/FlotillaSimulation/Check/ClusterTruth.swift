@@ -91,10 +91,3 @@ final class ClusterTruth {
         }
     }
 }
-
-/// What is remembered of an entry in some server's log.
-struct LogLine: Equatable {
-    var term: Term
-    /// Over kind and body.
-    var checksum: UInt32
-}

@@ -1,6 +1,5 @@
 import FlotillaStorage
 import FlotillaWire
-import NIOCore
 
 /// What servers have promised each other, taken from what they send: votes and acknowledged entries. A promise that a
 /// crash forgets is found when the server comes back, long before it would lead to something worse.
@@ -20,11 +19,13 @@ struct Promises {
     /// How far each server acknowledged entries, by the term in which it did.
     private var acknowledged: [ServerUID: [Term: LogIndex]] = [:]
 
-    /// Notes what a frame between nodes promises.
-    mutating func hear(_ type: FrameType, body: ByteBuffer) throws(Violation) {
-        guard type == .voteReply || type == .voteRequest || type == .appendReply,
-            let (message, address, _) = (try? ConsensusMessage.decode(type, body: body)) ?? nil
-        else { return }
+    /// Whether messages of a type may promise something.
+    static func concern(_ type: FrameType) -> Bool {
+        type == .voteReply || type == .voteRequest || type == .appendReply
+    }
+
+    /// Notes what a message between servers promises.
+    mutating func hear(_ message: ConsensusMessage, _ address: ConsensusAddress) throws(Violation) {
         switch message {
         case .voteReply(let reply) where reply.granted && reply.kind != .preVote:
             try vote(address.sender, for: address.target, in: reply.term)

@@ -210,6 +210,7 @@ package final class NodeProcess: Party, @unchecked Sendable {
             computer.whenAwake(self) { [self] in
                 guard isServing, let kernel else { return }
                 tellTime()
+                world.checker.became(notices)
                 kernel.walCompleted(notices, status: status)
                 touched()
             }
@@ -266,6 +267,7 @@ package final class NodeProcess: Party, @unchecked Sendable {
 
     private func submit(_ records: [WALRecord]) {
         computer.writes(records)
+        world.checker.handsOver(records)
         lastRecords = max(lastRecords, scheduler.now + world.plan.options.handover(&computer.random))
         scheduler.at(lastRecords) { [self] in
             computer.whenAwake(self) { [self] in
