@@ -54,12 +54,6 @@ public struct MutantError: Error, Equatable, CustomStringConvertible {
     /// What is wrong with it.
     public var reason: String
 
-    /// An error of these parts.
-    public init(mutant: String, reason: String) {
-        self.mutant = mutant
-        self.reason = reason
-    }
-
     /// Name and reason.
     public var description: String { "mutant \(mutant): \(reason)" }
 
