@@ -27,7 +27,6 @@ extension RaftServer {
         } catch {
             return .failure(error)
         }
-        watchQuorum(now: now)
         return .success(lastIndex)
     }
 
