@@ -17,7 +17,7 @@ package final class Checker {
         var looks = 0
     }
 
-    private unowned let world: World
+    unowned let world: World
     private var truths: [ClusterID: ClusterTruth] = [:]
     /// By host and server; emptied when the host's process ends.
     private var seen: [Int: [ServerUID: Seen]] = [:]
@@ -25,6 +25,7 @@ package final class Checker {
     private var incarnations: [NodeID: Incarnation] = [:]
     private(set) var promises = Promises()
     var durable = DurableLogs()
+    var confirmations = ReadConfirmations()
 
     init(world: World) { self.world = world }
 
@@ -191,6 +192,7 @@ package final class Checker {
             guard let (message, address, _) = (try? ConsensusMessage.decode(type, body: body)) ?? nil else { continue }
             do throws(Violation) {
                 try checkPromise(message, address, on: host)
+                try hearRound(message, address, on: host)
                 try promises.hear(message, address)
             } catch {
                 world.fail(error)
@@ -209,14 +211,6 @@ package final class Checker {
         guard line.checksum == expected else {
             return world.fail(.durability, "\(attempt.work) is acknowledged at \(index), where another entry stands")
         }
-    }
-
-    /// A consistent query was answered: it must have seen whatever anybody knew to be committed when it was asked.
-    func answered(_ attempt: Attempt, at index: LogIndex, cluster: ClusterID) {
-        guard let before = attempt.committedBefore, before.cluster == cluster, index < before.index else { return }
-        world.fail(
-            .linearizability,
-            "\(attempt.work) is answered as of entry \(index), but \(before.index) was committed when it was asked")
     }
 
     /// How far a cluster is known to be committed.
