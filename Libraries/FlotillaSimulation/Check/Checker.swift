@@ -17,7 +17,7 @@ package final class Checker {
         var looks = 0
     }
 
-    private unowned let world: World
+    unowned let world: World
     private var truths: [ClusterID: ClusterTruth] = [:]
     /// By host and server; emptied when the host's process ends.
     private var seen: [Int: [ServerUID: Seen]] = [:]
@@ -25,6 +25,7 @@ package final class Checker {
     private var incarnations: [NodeID: Incarnation] = [:]
     private(set) var promises = Promises()
     var durable = DurableLogs()
+    var confirmations = ReadConfirmations()
     /// The configurations that the server of a cluster on a host went by when it was last looked at, and the last that
     /// it knew to be committed.
     private var configurations: [String: [Int: [ClusterConfiguration]]] = [:]
@@ -210,6 +211,7 @@ package final class Checker {
             guard let (message, address, _) = (try? ConsensusMessage.decode(type, body: body)) ?? nil else { continue }
             do throws(Violation) {
                 try checkPromise(message, address, on: host)
+                try hearRound(message, address, on: host)
                 try promises.hear(message, address)
             } catch {
                 world.fail(error)
@@ -228,14 +230,6 @@ package final class Checker {
         guard line.checksum == expected else {
             return world.fail(.durability, "\(attempt.work) is acknowledged at \(index), where another entry stands")
         }
-    }
-
-    /// A consistent query was answered: it must have seen whatever anybody knew to be committed when it was asked.
-    func answered(_ attempt: Attempt, at index: LogIndex, cluster: ClusterID) {
-        guard let before = attempt.committedBefore, before.cluster == cluster, index < before.index else { return }
-        world.fail(
-            .linearizability,
-            "\(attempt.work) is answered as of entry \(index), but \(before.index) was committed when it was asked")
     }
 
     /// How far a cluster is known to be committed.

@@ -19,9 +19,12 @@ struct Promises {
     /// How far each server acknowledged entries, by the term in which it did.
     private var acknowledged: [ServerUID: [Term: LogIndex]] = [:]
 
-    /// Whether messages of a type may promise something.
+    /// Whether messages of a type promise something, or are about what was promised.
     static func concern(_ type: FrameType) -> Bool {
-        type == .voteReply || type == .voteRequest || type == .appendReply
+        switch type {
+        case .voteReply, .voteRequest, .appendReply, .readRound, .readRoundReply: true
+        default: false
+        }
     }
 
     /// Notes what a message between servers promises.
@@ -63,6 +66,9 @@ struct Promises {
         }
         made[server] = all
     }
+
+    /// The highest term in which a server has promised anything.
+    func term(of server: ServerUID) -> Term? { made[server]?.term }
 
     /// Whether a server has granted a candidate its vote.
     func hasVoted(_ voter: ServerUID, for candidate: ServerUID, in term: Term) -> Bool {
