@@ -74,25 +74,29 @@ extension Kernel {
         guard serversByName[request.name] == nil else {
             throw FlotillaError(.clusterExists, "node \(identity.name) already has a cluster named \(request.name)")
         }
-        var members: [Member] = []
+        var nodes: [(name: NodeName, id: NodeID, address: NodeAddress)] = []
         for name in request.nodes {
-            let (node, address) = try locate(name)
-            members.append(
-                Member(
-                    id: ServerID(cluster: request.name, node: name), uid: Self.uid(in: request.cluster, on: node),
-                    nodeID: node,
-                    address: address))
+            let (id, address) = try locate(name)
+            nodes.append((name, id, address))
+        }
+        let members = nodes.map { node in
+            Member(
+                id: ServerID(cluster: request.name, node: node.name),
+                uid: Self.uid(in: request.cluster, of: nodes.map(\.id), on: node.id), nodeID: node.id,
+                address: node.address)
         }
         return PeerMessage.StartServer(
             cluster: request.cluster, name: request.name, machine: request.machine,
             machineConfiguration: request.machineConfiguration, initial: ClusterConfiguration(members: members))
     }
 
-    /// The identity of a first member: it follows from cluster and node, so that whoever repeats the request at another
-    /// node, because the first has failed in the middle, starts the same cluster and not another one beside it.
-    private static func uid(in cluster: ClusterID, on node: NodeID) -> ServerUID {
+    /// The identity of a first member: it follows from the cluster, its nodes and the member's own, so that whoever
+    /// repeats the request at another node, because the first has failed in the middle, starts the same cluster and not
+    /// another one beside it. Members that were made for other nodes than these have nothing in common with them.
+    private static func uid(in cluster: ClusterID, of nodes: [NodeID], on node: NodeID) -> ServerUID {
+        let words = [cluster.high, cluster.low] + (nodes + [node]).flatMap { [$0.high, $0.low] }
         func word(_ start: UInt64) -> UInt64 {
-            [cluster.high, cluster.low, node.high, node.low].reduce(start) { hash, word in
+            words.reduce(start) { hash, word in
                 var generator = SplitMix64(seed: hash ^ word)
                 return generator.next()
             }
@@ -184,8 +188,13 @@ extension Kernel {
             return
         }
         output.events.append(.memberRefused(server.creation.clusterName, peer.name, reason: refusal.message))
-        // The other side knows that the cluster was never formed: what is left of it here goes too.
-        if refusal.code == .deleted { deleteUnformed(reply.cluster) }
+        guard refusal.code == .deleted, let node = peer.id else { return }
+        // One may have deleted its member because it gave up a start that others went on with. Only when no majority of
+        // the first members can be left was the cluster never formed, and what is left of it here goes too.
+        server.deletedOn.insert(node)
+        let first = server.creation.initial.members
+        let left = first.count { !server.deletedOn.contains($0.nodeID) }
+        if left <= first.count / 2 { deleteUnformed(reply.cluster) }
     }
 
     private func startSucceeded(_ cluster: ClusterID, on node: NodeID) {

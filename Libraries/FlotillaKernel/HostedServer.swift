@@ -11,7 +11,7 @@ package final class HostedServer {
     /// Where in the kernel's table it stands.
     let slot: Int
     package let creation: ServerCreation
-    package var core: RaftServer
+    package internal(set) var core: RaftServer
     package let table: MemoryTable
     package let machine: HostedMachine
 
@@ -20,7 +20,7 @@ package final class HostedServer {
     /// The clock in the newest entry; the next may not be earlier.
     var lastEntryTime: UInt64 = 0
 
-    package var applied: LogIndex = .zero
+    package internal(set) var applied: LogIndex = .zero
     var appliedTerm: Term = .zero
     var machineVersion: MachineVersion = 0
     /// Up to here everything was applied before the last restart: effects are not issued again.
@@ -28,9 +28,10 @@ package final class HostedServer {
     /// The last-applied index that was written to the log of the node.
     var recordedApplied: LogIndex
     /// Why the machine applies nothing more.
-    package var failure: MachineFailure?
+    package internal(set) var failure: MachineFailure?
 
     var pending = PendingReplies()
+    var displaced = DisplacedReplies()
     var reads = WaitingReads()
     var locateWaiters: [RequestTicket] = []
     var transferWaiter: RequestTicket?
@@ -45,6 +46,9 @@ package final class HostedServer {
     var digestShare: UInt64 = 0
     /// Whether the kernel has taken note that the server was removed from its cluster.
     var isNotedRemoved = false
+
+    /// The nodes that say that they have deleted their members of the cluster.
+    var deletedOn: Set<NodeID> = []
 
     /// Whether the kernel has it on its list for the end of the turn.
     var isDirty = false

@@ -55,15 +55,11 @@ extension Kernel {
     private func truncate(_ server: HostedServer, from index: LogIndex) {
         seal(server)
         server.counters.truncations += 1
+        displace(server.pending.takePlaces(from: index), of: server)
         let before = server.table.byteCount
         server.table.truncate(from: index)
         memoryBytes -= before - server.table.byteCount
         output.records.append(.truncated(server.uid, from: index))
-        reject(
-            server.pending.takeAll(from: index), by: server,
-            FlotillaError(
-                .overwritten, "another leader's entry stands at this command's place; it will never be applied",
-                leader: server.name(of: server.core.leader)))
         refreshMembers(of: server)
     }
 

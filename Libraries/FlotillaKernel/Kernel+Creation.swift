@@ -16,7 +16,7 @@ extension Kernel {
         }
         let existing = serversByCluster[request.cluster]
         if let existing {
-            guard existing.creation.initial == request.initial else {
+            guard existing.creation.initial.namesTheSame(as: request.initial) else {
                 throw FlotillaError(.clusterExists, "cluster \(request.cluster) was started with other members")
             }
             if existing.uid == member.uid { return existing }
@@ -113,7 +113,7 @@ extension Kernel {
         memoryBytes -= server.table.byteCount
         output.records.append(
             .serverDeleted(
-                server.uid, server.creation.clusterID, index: server.core.lastIndex, term: server.core.term))
+                server.uid, server.creation.clusterID, index: server.core.lastIndex, term: server.core.lastTerm))
         output.events.append(.serverDeleted(server.creation.id, server.creation.clusterID))
         durableStarts[server.uid] = nil
         refuseWaiters(of: server)
@@ -125,7 +125,11 @@ extension Kernel {
         for ticket in server.locateWaiters { respond(.error(error), to: ticket) }
         if let ticket = server.transferWaiter { respond(.error(error), to: ticket) }
         for ticket in server.reads.takeLate(Instant(nanoseconds: .max)) { refuse(ticket, of: server, error) }
-        reject(server.pending.takeAll(from: .zero), by: server, error)
+        // The others may have committed what was taken in here.
+        let unknown = FlotillaError(
+            .outcomeUnknown, "the member of \(server.creation.clusterName) that took the command in was removed")
+        reject(server.pending.takeAll(from: .zero), by: server, unknown)
+        reject(server.displaced.takeAll().map(\.waiter), by: server, unknown)
     }
 
     private func hasCommands(_ server: HostedServer) -> Bool {
@@ -139,5 +143,15 @@ extension Kernel {
             }
         }
         return false
+    }
+}
+
+extension ClusterConfiguration {
+    /// Whether both name the same members; that one may have another address by now makes no difference.
+    fileprivate func namesTheSame(as other: ClusterConfiguration) -> Bool {
+        members.count == other.members.count
+            && zip(members, other.members).allSatisfy { left, right in
+                left.id == right.id && left.uid == right.uid && left.nodeID == right.nodeID && left.role == right.role
+            }
     }
 }

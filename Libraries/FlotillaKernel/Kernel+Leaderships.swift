@@ -38,6 +38,8 @@ extension Kernel {
     }
 
     func receive(_ page: PeerMessage.Leaderships, from peer: Peer) {
+        // As with everything that comes from a node that counts as down; when it is up again the lists are sent anew.
+        guard peer.isUp else { return }
         for belief in page.clusters {
             peer.listed.insert(belief.server)
             guard let server = serversByCluster[belief.cluster] else { continue }

@@ -151,7 +151,7 @@ extension Kernel {
             counters.unknownFrames += 1
             return
         }
-        heard(from: peer, isAnswer: type == .pong)
+        heard(from: peer, by: type)
         if type.rawValue >= FrameType.appendEntries.rawValue, type.rawValue <= FrameType.removed.rawValue {
             // Who is down is told so when its link goes; a leader that was heard in spite of it would be believed for
             // ever. Whatever it sends is sent again once both sides are up.

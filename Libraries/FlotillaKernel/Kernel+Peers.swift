@@ -151,8 +151,7 @@ extension Kernel {
             nanoseconds: now.nanoseconds + UInt64.random(in: shortest...max(shortest, ceiling), using: &random))
     }
 
-    /// Dials whoever should be connected and is not. The node with the lower identity dials at once; the other gives
-    /// it a moment, so that two connections are the exception.
+    /// Dials whoever should be connected and is not.
     func dialWhoIsMissing() {
         for peer in peers where peer.link == nil && !peer.isDialling && peer.nextDial <= now && !isStopping {
             dialNumber += 1
@@ -167,6 +166,7 @@ extension Kernel {
     private func becameUp(_ peer: Peer) {
         guard !peer.isUp else { return }
         peer.isUp = true
+        peer.listed.removeAll()
         peer.digestMismatches = 0
         output.events.append(.peerUp(peer.name, peer.address))
         takeAllBack(on: peer)
@@ -189,9 +189,13 @@ extension Kernel {
     }
 
     /// Any whole frame is a sign of life.
-    func heard(from peer: Peer, isAnswer: Bool) {
-        peer.detector.heard(at: now, isRegular: isAnswer)
-        if isAnswer { peer.lastAnswer = now }
+    func heard(from peer: Peer, by type: FrameType) {
+        peer.detector.heard(at: now, isRegular: type == .pong)
+        switch type {
+        // Behind a lot of entries a ping may wait for long; their acknowledgements are answers as well.
+        case .pong, .appendReply, .voteReply, .readRoundReply, .readIndexReply: peer.lastAnswer = now
+        default: break
+        }
         if !peer.isUp, peer.link != nil, !peer.isLeaving, answers(peer) { becameUp(peer) }
     }
 

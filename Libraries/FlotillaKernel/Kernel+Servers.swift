@@ -80,7 +80,7 @@ extension Kernel {
         return server
     }
 
-    /// Makes th    // MARK: Changes of role
+    // MARK: Changes of role
 
     func roleChanged(_ role: Role, of server: HostedServer) {
         switch role {

@@ -192,6 +192,7 @@ public final class Kernel {
             refreshStanding(of: server)
         }
         let more = applyCommitted(server)
+        answerDisplaced(of: server)
         arm(server)
         return more
     }

@@ -27,9 +27,9 @@ final class Peer {
     var nextDial: Instant
     var dialFailures = 0
 
-    /// Signs of life.
-    /// When it last answered a ping, or could not have yet: whoever is heard but never answers does not hear this node.
+    /// When it last answered, or could not have yet: whoever is heard but never answers does not hear this node.
     var lastAnswer: Instant
+    /// Signs of life.
     var nextPing: Instant
     var pingSequence: UInt64 = 0
     var digestMismatches = 0

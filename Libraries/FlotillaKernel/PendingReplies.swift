@@ -4,7 +4,8 @@ import FlotillaWire
 /// everything else together.
 ///
 /// A leader that loses its place keeps its ring: an entry that survives is answered when it is applied here, and one
-/// that is overwritten is answered as such, so that as few outcomes as possible stay unknown.
+/// that is displaced waits until it is known for good (`DisplacedReplies`), so that as few outcomes as possible stay
+/// unknown.
 struct PendingReplies {
     /// One that waits.
     struct Waiter {
@@ -80,16 +81,20 @@ struct PendingReplies {
     }
 
     /// Takes everybody who waits for an entry at `index` or after it.
-    mutating func takeAll(from index: LogIndex) -> [Waiter] {
+    mutating func takeAll(from index: LogIndex) -> [Waiter] { takePlaces(from: index).map(\.waiter) }
+
+    /// Takes everybody who waits for an entry at `index` or after it, with the places of the entries.
+    mutating func takePlaces(from index: LogIndex) -> [(index: LogIndex, waiter: Waiter)] {
         guard count > 0, index < first + count else { return [] }
         let start = max(index, first)
-        var waiters: [Waiter] = []
+        var waiters: [(index: LogIndex, waiter: Waiter)] = []
         var next = start
         while next < first + count {
             let slot = slots[position(next)]
             if slot.link != 0 {
-                waiters.append(
-                    Waiter(link: LinkID(rawValue: slot.link), correlation: slot.correlation, bytes: Int(slot.bytes)))
+                let waiter = Waiter(
+                    link: LinkID(rawValue: slot.link), correlation: slot.correlation, bytes: Int(slot.bytes))
+                waiters.append((next, waiter))
             }
             next = next.next
         }

@@ -222,7 +222,7 @@ final class FaultInjector {
     }
 
     private func damage(_ computer: Computer, _ rot: Fault.Rot) -> String? {
-        guard world.mayLose(computer) else { return nil }
+        guard !computer.isDamaged, world.mayLose(computer) else { return nil }
         let kind: DiskDamage =
             switch rot {
             case .bitFlip: .flippedBit

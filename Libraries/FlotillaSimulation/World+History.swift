@@ -45,7 +45,9 @@ extension World {
                 switch attempt.answer {
                 case .stored(let index): .stored(index: index)
                 case .conflict(let current): .conflict(current: current, index: index)
-                default: nil
+                case nil: nil
+                // An answer to another question: no order explains it.
+                case .deleted, .absent, .item, .number, .list: .absent
                 }
             return (key, .put(value, ifIndex: ifIndex), output)
         case .get(let key):
@@ -53,7 +55,8 @@ extension World {
                 switch attempt.answer {
                 case .item(let value, let index): .value(value, index: index)
                 case .absent: .absent
-                default: nil
+                case nil: nil
+                case .stored, .conflict, .deleted, .number, .list: .deleted(index: nil)
                 }
             return (key, .get, output)
         case .delete(let key):
@@ -61,7 +64,8 @@ extension World {
                 switch attempt.answer {
                 case .deleted: .deleted(index: index)
                 case .absent: .notFound(index: index)
-                default: nil
+                case nil: nil
+                case .stored, .conflict, .item, .number, .list: .absent
                 }
             return (key, .delete, output)
         case .add, .total, .append, .read: return nil

@@ -9,7 +9,7 @@ extension World {
     /// damaged nor lost, and no change of the voters is under way. While one is, a member that is not a voter yet may
     /// have the longest log of those that are left, and whoever counts it as a voter can't be elected without it.
     func mayLose(_ computer: Computer) -> Bool {
-        guard !computer.isDamaged, hasStartedAll else { return false }
+        guard hasStartedAll else { return false }
         return plan.options.clusters.indices.allSatisfy { cluster in
             let known = configurations(of: cluster)
             return Set(known.map { Set($0.voters.map(\.uid)) }).count == 1

@@ -1,10 +1,15 @@
 import FlotillaConsensus
 import FlotillaKernel
+import FlotillaMachine
 import FlotillaStorage
 import FlotillaWire
+import NIOCore
 
 /// What a world looks like from above.
 extension World {
+    /// Whether every node serves, but those that rightly refuse their damaged logs.
+    var allNodesServe: Bool { computers.allSatisfy { $0.serving != nil || $0.isRefusing } }
+
     /// The servers of a cluster on the nodes that serve, with the numbers of their nodes.
     package func servers(of cluster: Int) -> [(host: Int, server: HostedServer)] {
         computers.flatMap { computer in
@@ -41,7 +46,10 @@ extension World {
         guard let leader = leaders.max(by: { $0.core.term < $1.core.term }), leader.core.readyToServe,
             leader.core.transferTarget == nil
         else { return false }
-        return servers.allSatisfy { $0.core.leader == leader.uid || leader.core.configuration.member($0.uid) == nil }
+        let isFollowed = servers.allSatisfy {
+            $0.core.leader == leader.uid || leader.core.configuration.member($0.uid) == nil
+        }
+        return isFollowed && hasAllServers(leader.core.configuration, of: servers, without: absent)
     }
 
     /// Whether all members of each cluster have applied the same log to its end.
@@ -52,6 +60,40 @@ extension World {
                 $0.applied == leader.core.lastIndex && $0.core.lastIndex == leader.core.lastIndex
             }
         }
+    }
+
+    /// Whether every member on a node that serves, and that has the member's disk, is there.
+    private func hasAllServers(
+        _ configuration: ClusterConfiguration, of servers: [HostedServer], without absent: Int?
+    ) -> Bool {
+        configuration.members.allSatisfy { member in
+            let host = computers.first { $0.name == member.id.node }
+            guard let host, host.number != absent, host.serving != nil, host.hosts(member.nodeID) else { return true }
+            return servers.contains { $0.uid == member.uid }
+        }
+    }
+
+    /// Asks the machine of every member for everything that clients can read: all must say the same.
+    func compareMachines() {
+        for (cluster, options) in plan.options.clusters.enumerated() {
+            guard let leader = leader(of: cluster)?.server else { continue }
+            let members = members(of: leader, in: cluster)
+            for key in 0..<plan.options.keys {
+                let work = WorkDrawer.lastWord(of: options.machine, key: key)
+                let answers = members.map { Self.answer(of: $0, to: work) }
+                guard Set(answers).count > 1 else { continue }
+                fail(.stateMachineSafety, "the machines of \(clusterNames[cluster]) differ when asked to \(work)")
+            }
+        }
+    }
+
+    private static func answer(of server: HostedServer, to work: ClientWork) -> ByteBuffer? {
+        var query = ByteBuffer()
+        var answer = ByteBuffer()
+        work.encode(into: &query)
+        let context = QueryContext(index: server.applied, term: server.core.term, machineVersion: 0)
+        // What can't be answered is no answer, and then on all members.
+        return (try? server.machine.answer(query, at: context, into: &answer)).map { answer }
     }
 
     /// All clusters with their servers, for whoever wonders what they wait for.

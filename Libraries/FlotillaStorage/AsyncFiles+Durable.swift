@@ -33,7 +33,7 @@ extension AsyncFiles {
             current = Self.parent(of: current)
         }
         // Whoever made the last one that is there may have been killed before its name was durable.
-        if !current.isEmpty, current != "/" { try await syncParent(of: current) }
+        if !current.isEmpty, current != "/" { try await syncParentIfAllowed(of: current) }
         for directory in missing.reversed() {
             do {
                 try await perform(.makeDirectory(path: directory))
@@ -41,6 +41,13 @@ extension AsyncFiles {
                 guard error.isAlreadyThere else { throw error }
             }
             try await syncParent(of: directory)
+        }
+    }
+
+    /// A directory above that may not be read was made by somebody else, who answers for its name.
+    private func syncParentIfAllowed(of path: String) async throws(FileSystemError) {
+        do { try await syncParent(of: path) } catch {
+            guard error.isNotAllowed else { throw error }
         }
     }
 

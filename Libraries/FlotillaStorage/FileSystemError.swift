@@ -26,6 +26,8 @@ public struct FileSystemError: Error, Equatable, CustomStringConvertible {
     public var isOutOfSpace: Bool { errno == ENOSPC || errno == EDQUOT }
     /// Whether there is no such file or directory.
     public var isNotFound: Bool { errno == ENOENT }
+    /// Whether this user may not do it.
+    public var isNotAllowed: Bool { errno == EACCES || errno == EPERM }
     /// Whether the name is taken.
     public var isAlreadyThere: Bool { errno == EEXIST }
     /// Whether somebody else holds the lock.

@@ -6,8 +6,8 @@ import FlotillaWire
 /// goes on behind it. A torn batch is dropped whole. Any other is damage, and nothing ever starts silently shorter:
 /// all damage is listed, and for now the log is refused.
 ///
-/// Recovery removes what an unfinished preparation left, and otherwise changes nothing: it can be cut off anywhere
-/// and repeated. What it has read it makes durable, since a batch whose sync was cut off may be complete in the
+/// Recovery removes what an unfinished preparation left, notes what a finished one did not, and changes nothing that is
+/// in the log: it can be cut off anywhere and repeated. What it has read it makes durable, since a batch whose sync was cut off may be complete in the
 /// system's cache and still be lost in a power failure.
 public struct Recovery {
     private let settings: WALSettings

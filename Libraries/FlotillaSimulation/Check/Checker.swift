@@ -14,6 +14,8 @@ package final class Checker {
         var epoch = LogEpoch.zero
         var configuration = LogIndex.zero
         var log: [LogLine] = []
+        /// How far the log was compared with what is committed.
+        var compared = 0
         var looks = 0
     }
 
@@ -44,8 +46,9 @@ package final class Checker {
     /// Looks at the servers of a node, after each of its turns.
     func look(at kernel: Kernel, on host: Int) {
         for server in kernel.hostedServers {
-            var now = seen[host]?[server.uid] ?? Seen()
-            guard hasChanged(server, since: now) else { continue }
+            if let before = seen[host]?[server.uid], !hasChanged(server, since: before) { continue }
+            // Taken out, so that what it holds is changed in place.
+            var now = seen[host]?.removeValue(forKey: server.uid) ?? Seen()
             do throws(Violation) {
                 try look(at: server, on: host, &now)
             } catch {
@@ -92,9 +95,13 @@ package final class Checker {
     ) throws(Violation) {
         let last = server.core.lastIndex
         if server.core.logEpoch != seen.epoch {
-            // Whatever lies behind what is committed may be other entries now.
-            seen.log.removeLast(max(0, seen.log.count - Int(seen.commit.rawValue)))
+            guard last >= seen.commit else {
+                throw Violation(.committedIsFinal, "\(server.core) had committed \(seen.commit)")
+            }
+            // Read anew from the beginning: what is committed must not have changed either.
+            seen.log.removeAll(keepingCapacity: true)
             seen.epoch = server.core.logEpoch
+            seen.compared = 0
             world.report.truncations += 1
         }
         guard UInt64(seen.log.count) < last.rawValue else { return }
@@ -121,13 +128,14 @@ package final class Checker {
         of server: HostedServer, on host: Int, _ truth: ClusterTruth, _ seen: inout Seen
     ) throws(Violation) {
         let commit = server.core.commitIndex
-        guard commit > seen.commit else { return }
+        guard seen.compared < Int(commit.rawValue) else { return }
         guard commit.rawValue <= UInt64(seen.log.count) else {
             throw Violation(.committedIsFinal, "commit \(commit) behind the end of \(server.core)")
         }
-        for index in Int(seen.commit.rawValue)..<Int(commit.rawValue) {
+        for index in seen.compared..<Int(commit.rawValue) {
             try truth.commits(seen.log[index], at: LogIndex(UInt64(index) + 1), by: host, in: server.core.term)
         }
+        seen.compared = Int(commit.rawValue)
         world.trace.add(
             world.scheduler.now, .commit, UInt64(host), commit.rawValue, server.core.term.rawValue,
             note: server.creation.clusterName.description)
@@ -143,9 +151,7 @@ package final class Checker {
             if server.core.role == .leader { world.report.elections += 1 }
         }
         if configuration != seen.configuration || seen.looks == 1 || seen.commit < configuration {
-            configurations[server.creation.clusterName.description, default: [:]][host] = [
-                server.core.configuration, server.core.committedConfiguration,
-            ]
+            noteConfigurations(of: server, on: host)
         }
         if configuration != seen.configuration {
             world.report.configurations += 1
@@ -187,6 +193,17 @@ package final class Checker {
 
     /// The process of a host has ended: the next begins with what its disk says.
     func forget(_ host: Int) { seen[host] = nil }
+
+    /// Notes what the servers of a node go by.
+    func noteConfigurations(of kernel: Kernel, on host: Int) {
+        for server in kernel.hostedServers { noteConfigurations(of: server, on: host) }
+    }
+
+    private func noteConfigurations(of server: HostedServer, on host: Int) {
+        configurations[server.creation.clusterName.description, default: [:]][host] = [
+            server.core.configuration, server.core.committedConfiguration,
+        ]
+    }
 
     /// The disk of a host is another one now.
     func wiped(_ host: Int) {

@@ -15,7 +15,8 @@ final class ClientConnection: Party {
     private unowned let world: World
     private unowned let owner: any ClientConnectionOwner
     private var end: ConnectionEnd?
-    private var isReady = false
+    /// Whether the node has said welcome; before that nothing but a hello was sent.
+    private(set) var isReady = false
     private(set) var isOver = false
     var isGone: Bool { isOver }
     private var arrived = ByteBuffer()

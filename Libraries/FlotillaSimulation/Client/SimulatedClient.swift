@@ -83,7 +83,7 @@ final class SimulatedClient: ClientConnectionOwner {
         cluster = random.number(0...(world.plan.options.clusters.count - 1))
         let machine = world.plan.options.clusters[cluster].machine
         let count = random.number(1...world.plan.options.burst)
-        let works = (0..<count).map { _ in world.drawer.draw(for: machine, cluster: cluster) }
+        let works = (0..<count).map { _ in world.drawer.draw(for: machine, cluster: cluster, progress: world.progress) }
         // One frame holds commands or queries, not both.
         return works.filter { $0.isQuery == works[0].isQuery }
     }
@@ -287,7 +287,7 @@ final class SimulatedClient: ClientConnectionOwner {
         guard sentTo == connection.node, !open.isEmpty else { return }
         for correlation in open.keys.sorted() {
             guard let attempt = open.removeValue(forKey: correlation), !attempt.isOver else { continue }
-            if attempt.work.isQuery {
+            if attempt.work.isQuery || !connection.isReady {
                 attempt.correlation = nil
             } else {
                 // It may have been taken in: nobody will ever say.

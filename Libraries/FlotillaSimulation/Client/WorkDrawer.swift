@@ -15,14 +15,18 @@ final class WorkDrawer {
 
     private static let amountsMax = 60
 
-    func draw(for machine: String, cluster: Int) -> ClientWork {
+    /// - Parameter progress: how much of the time is over, in thousandths.
+    func draw(for machine: String, cluster: Int, progress: Int) -> ClientWork {
         lastValue += 1
         let key = random.number(0...(keys - 1))
         let die = random.number(0...99)
         switch machine {
         case "counter":
             let used = amounts[cluster] ?? 0
-            guard die < 60, used < Self.amountsMax else { return .total }
+            // Spread over the whole time, since there are not many.
+            guard die < 60, used < max(4, Self.amountsMax * progress / 1_000), used < Self.amountsMax else {
+                return .total
+            }
             amounts[cluster] = used + 1
             return .add(amount: 1 << Int64(used), mark: lastValue)
         case "list": return die < 60 ? .append(key: key, element: lastValue) : .read(key: key)
@@ -42,6 +46,17 @@ final class WorkDrawer {
         case (.get(let key), .absent), (.delete(let key), .deleted), (.put(let key, _, _), .conflict(current: nil)):
             seen[cluster, default: [:]][key] = 0
         default: break
+        }
+    }
+
+    /// A write that everything must be able to take once all is well.
+    func lastWrite(to machine: String) -> ClientWork {
+        lastValue += 1
+        switch machine {
+        // Beyond the powers of two: a total that holds it is that of the end.
+        case "counter": return .add(amount: 1 << 61, mark: lastValue)
+        case "list": return .append(key: 0, element: lastValue)
+        default: return .put(key: 0, value: lastValue, ifIndex: nil)
         }
     }
 

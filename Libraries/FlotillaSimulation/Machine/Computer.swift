@@ -59,7 +59,7 @@ package final class Computer {
     /// Starts a process unless one runs, or the computer is off or refuses.
     package func start() {
         if let process, process.isStopping { isStartWanted = true }
-        guard isPowered, process == nil, !isRefusing else { return }
+        guard isPowered, process == nil, !isRefusing, world.isRunning else { return }
         isStartWanted = false
         lives += 1
         world.trace.add(world.scheduler.now, .processStarted, UInt64(number), UInt64(lives))
@@ -143,6 +143,9 @@ package final class Computer {
 
     /// Stops the process where it is, as SIGSTOP does.
     package func pause() { pauses += 1 }
+
+    /// Whether the process stands still.
+    var isPaused: Bool { pauses > 0 }
 
     /// Lets the process go on, unless another pause is in force.
     package func resume() {

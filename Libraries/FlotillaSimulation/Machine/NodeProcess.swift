@@ -1,9 +1,16 @@
-import DequeModule
 import FlotillaConsensus
 import FlotillaKernel
 import FlotillaStorage
 import FlotillaWire
 import NIOCore
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
 
 /// One life of a node: the kernel and the storage that run in a real node, with the simulated world around them
 /// instead of an event loop, a log thread and a background thread.
@@ -90,6 +97,7 @@ package final class NodeProcess: Party, @unchecked Sendable {
     private func failedToStart(_ error: StorageError) {
         guard isAlive else { return }
         if error.code == .fileSystem {
+            checkCause(error)
             computer.processEnded(self, "can't start: \(error)", restartAfter: 1_000_000_000)
             return
         }
@@ -217,7 +225,14 @@ package final class NodeProcess: Party, @unchecked Sendable {
         }
     }
 
+    /// What fails must be what was made to fail: anything else is a mistake of storage, or of the disk.
+    private func checkCause(_ error: StorageError) {
+        guard let cause = error.cause, cause.errno != EIO, !cause.isOutOfSpace else { return }
+        world.fail(.recovery, "node \(computer.name) fails in a way that no fault explains: \(error)")
+    }
+
     private func logFailed(_ error: StorageError) {
+        checkCause(error)
         world.report.logFailures += 1
         scheduler.after(0) { [self] in
             computer.processEnded(
@@ -335,9 +350,12 @@ package final class NodeProcess: Party, @unchecked Sendable {
 
     /// Lets an operator do something with the kernel, unless nothing can be done with it at the moment.
     func act<Result>(_ body: (Kernel) -> Result) -> Result? {
-        guard isServing, let kernel else { return nil }
+        guard isServing, !computer.isPaused, let kernel else { return nil }
         tellTime()
-        defer { touched() }
+        defer {
+            world.checker.noteConfigurations(of: kernel, on: computer.number)
+            touched()
+        }
         return body(kernel)
     }
 
