@@ -122,7 +122,7 @@ extension WorldOptions {
         network.chaos.lossPerMille = random.pick([0, 20, 100, 300])
         network.chaos.repeatPerMille = random.pick([0, 20, 200, 500])
         network.chaos.latePerMille = random.pick([0, 20, 200])
-        network.chaos.lateness = 100_000...random.pick([2_000_000, 50_000_000, 1_000_000_000])
+        network.chaos.lateness = 100_000...random.pick([2_000_000, 50_000_000, 1_000_000_000, 6_000_000_000])
     }
 
     private mutating func drawDisk(_ random: inout Randomness) {
