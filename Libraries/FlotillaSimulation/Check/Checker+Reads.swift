@@ -33,9 +33,8 @@ extension Checker {
                 .linearizability,
                 "\(attempt.work) is answered as of entry \(index), but \(before.index) was committed when it was asked")
         }
-        let configurations = world.servers(of: attempt.cluster).flatMap {
-            [$0.server.core.configuration, $0.server.core.committedConfiguration]
-        }
+        // Also those of nodes that have gone down since: the answer may have been on its way.
+        let configurations = configurations(of: world.clusterNames[attempt.cluster])
         // A voter that is alone asks nobody.
         guard configurations.allSatisfy({ $0.voters.count > 1 }),
             !confirmations.isConfirmed(cluster, since: attempt.invoked, others: configurations)
