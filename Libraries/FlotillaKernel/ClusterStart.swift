@@ -188,13 +188,8 @@ extension Kernel {
             return
         }
         output.events.append(.memberRefused(server.creation.clusterName, peer.name, reason: refusal.message))
-        guard refusal.code == .deleted, let node = peer.id else { return }
-        // One may have deleted its member because it gave up a start that others went on with. Only when no majority of
-        // the first members can be left was the cluster never formed, and what is left of it here goes too.
-        server.deletedOn.insert(node)
-        let first = server.creation.initial.members
-        let left = first.count { !server.deletedOn.contains($0.nodeID) }
-        if left <= first.count / 2 { deleteUnformed(reply.cluster) }
+        // The other side has given the start up: what is left of it here goes too.
+        if refusal.code == .deleted { deleteUnformed(reply.cluster) }
     }
 
     private func startSucceeded(_ cluster: ClusterID, on node: NodeID) {

@@ -47,9 +47,6 @@ package final class HostedServer {
     /// Whether the kernel has taken note that the server was removed from its cluster.
     var isNotedRemoved = false
 
-    /// The nodes that say that they have deleted their members of the cluster.
-    var deletedOn: Set<NodeID> = []
-
     /// Whether the kernel has it on its list for the end of the turn.
     var isDirty = false
     /// The deadline that stands in the kernel's heap.

@@ -118,7 +118,8 @@ extension Kernel {
     func invite(_ uid: ServerUID, of server: HostedServer, on peer: Peer) {
         guard let request = invitation(for: uid, by: server) else { return }
         // One that has acknowledged entries before has lost them: it must not vote again as if it never had any.
-        if server.core.role == .leader, server.core.peerOverview.contains(where: { $0.uid == uid && $0.match > .zero }) {
+        if server.core.role == .leader, server.core.peerOverview.contains(where: { $0.uid == uid && $0.match > .zero })
+        {
             output.events.append(
                 .memberRefused(server.creation.clusterName, peer.name, reason: "it has lost the data of its member"))
             return

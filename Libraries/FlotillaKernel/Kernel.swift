@@ -112,6 +112,23 @@ public final class Kernel {
     /// The servers of this node, for whoever watches over a simulated one. Nothing of them may be changed.
     package var hostedServers: [HostedServer] { servers.compactMap { $0 } }
 
+    /// Lets go of everything, since servers, nodes and connections hold on to each other; the last that is done with a
+    /// kernel.
+    package func takeApart() {
+        for server in hostedServers {
+            server.members.removeAll()
+            server.sharers.removeAll()
+            server.strangers.removeAll()
+        }
+        for peer in peers {
+            peer.link = nil
+            peer.standby.removeAll()
+            peer.sharedServers.removeAll()
+            peer.setAside.removeAll()
+        }
+        for link in links.all { link.lastServer = nil }
+    }
+
     /// Takes what is to be done, all at once.
     package func takeOutput() -> Output {
         defer { output = Output() }

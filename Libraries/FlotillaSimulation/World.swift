@@ -221,7 +221,9 @@ package final class World {
     func heard(_ event: KernelEvent, from host: Int) {
         switch event {
         case .machineHalted(let server, let reason): fail(.kernel, "the machine of \(server) is halted: \(reason)")
-        case .peerUp, .peerRefused, .peerDown, .leaderChanged, .serverStarted, .serverDeleted, .effectDropped, .memberRefused: break
+        case .peerUp, .peerRefused, .peerDown, .leaderChanged, .serverStarted, .serverDeleted, .effectDropped,
+            .memberRefused:
+            break
         }
     }
 

@@ -152,7 +152,10 @@ package final class NodeProcess: Party, @unchecked Sendable {
 
     /// Ends the process in the middle of whatever it does.
     func end() {
-        if let kernel { world.checker.ended(kernel) }
+        if let kernel {
+            world.checker.ended(kernel)
+            kernel.takeApart()
+        }
         phase = .ended
         for mount in mounts { mount.end() }
         // The process and what it has opened hold on to each other until here.
