@@ -12,21 +12,21 @@ final class SimulatedClient: ClientConnectionOwner {
 
     let number: Int
     unowned let world: World
-    private var random: Randomness
-    private var connections: [Int: ClientConnection] = [:]
+    var random: Randomness
+    var connections: [Int: ClientConnection] = [:]
     var routes: [Int: Route] = [:]
-    private var correlation: UInt64 = 0
+    var correlation: UInt64 = 0
     /// The attempts of the present round by their numbers, and those alone.
-    private var open: [UInt64: Attempt] = [:]
-    private var round: [Attempt] = []
-    private var roundNumber: UInt64 = 0
-    private var cluster = 0
-    private var wantsFollower = false
+    var open: [UInt64: Attempt] = [:]
+    var round: [Attempt] = []
+    var roundNumber: UInt64 = 0
+    var cluster = 0
+    var wantsFollower = false
     /// The request for the leader that is out, and where.
-    private var locating: (correlation: UInt64, node: Int)?
+    var locating: (correlation: UInt64, node: Int)?
     /// What to ask next, before anything is drawn.
-    private var orders: [(cluster: Int, work: ClientWork, done: (Attempt) -> Void)] = []
-    private var orderDone: ((Attempt) -> Void)?
+    var orders: [(cluster: Int, work: ClientWork, done: (Attempt) -> Void)] = []
+    var orderDone: ((Attempt) -> Void)?
     var isResting = true
 
     init(number: Int, world: World) {
@@ -50,13 +50,13 @@ final class SimulatedClient: ClientConnectionOwner {
         orders.append((cluster, work, done))
     }
 
-    private func rest() {
+    func rest() {
         isResting = true
         let rest = world.isRich ? Self.longRest : world.plan.options.restNanoseconds
         world.scheduler.after(random.time(rest)) { [self] in begin() }
     }
 
-    private func begin() {
+    func begin() {
         guard world.isRunning else { return }
         guard let works = nextWorks() else { return rest() }
         isResting = false
@@ -71,7 +71,7 @@ final class SimulatedClient: ClientConnectionOwner {
         pursue()
     }
 
-    private func nextWorks() -> [ClientWork]? {
+    func nextWorks() -> [ClientWork]? {
         orderDone = nil
         if !orders.isEmpty {
             let order = orders.removeFirst()
@@ -89,7 +89,7 @@ final class SimulatedClient: ClientConnectionOwner {
     }
 
     /// The patience of a round is over.
-    private func impatient(_ number: UInt64) {
+    func impatient(_ number: UInt64) {
         guard number == roundNumber, !isResting else { return }
         let isStuck = !open.isEmpty
         for attempt in round where !attempt.isOver {
@@ -103,7 +103,7 @@ final class SimulatedClient: ClientConnectionOwner {
         endRound()
     }
 
-    private func endRound() {
+    func endRound() {
         open.removeAll()
         locating = nil
         if let attempt = round.first { orderDone?(attempt) }
@@ -115,7 +115,7 @@ final class SimulatedClient: ClientConnectionOwner {
     // MARK: Sending
 
     /// Sends what is not on its way and not answered.
-    private func pursue() {
+    func pursue() {
         guard !isResting, world.isRunning else { return }
         let waiting = round.filter { !$0.isOver && $0.correlation == nil }
         guard !waiting.isEmpty else { return }
@@ -125,19 +125,19 @@ final class SimulatedClient: ClientConnectionOwner {
         send(waiting, to: target.uid, over: connection(to: target.node))
     }
 
-    private func target(in route: Route, isQuery: Bool) -> (uid: ServerUID, node: Int)? {
+    func target(in route: Route, isQuery: Bool) -> (uid: ServerUID, node: Int)? {
         if isQuery, wantsFollower, !route.members.isEmpty { return random.pick(route.members) }
         return route.members.first { $0.uid == route.leader }
     }
 
-    private func connection(to node: Int) -> ClientConnection {
+    func connection(to node: Int) -> ClientConnection {
         if let connection = connections[node] { return connection }
         let connection = ClientConnection(from: host, to: node, owner: self, world: world)
         connections[node] = connection
         return connection
     }
 
-    private func send(_ attempts: [Attempt], to server: ServerUID, over connection: ClientConnection) {
+    func send(_ attempts: [Attempt], to server: ServerUID, over connection: ClientConnection) {
         for attempt in attempts {
             correlation += 1
             attempt.correlation = correlation
@@ -153,7 +153,7 @@ final class SimulatedClient: ClientConnectionOwner {
         sentTo = connection.node
     }
 
-    private var sentTo = -1
+    var sentTo = -1
 
     private static func write(queries attempts: [Attempt], to server: ServerUID, into buffer: inout ByteBuffer) {
         let start = buffer.writerIndex
@@ -180,7 +180,7 @@ final class SimulatedClient: ClientConnectionOwner {
     }
 
     /// Asks some node where the leader is.
-    private func locate() {
+    func locate() {
         guard locating == nil else { return }
         correlation += 1
         let node = random.number(0...(world.computers.count - 1))
@@ -200,7 +200,7 @@ final class SimulatedClient: ClientConnectionOwner {
         }
     }
 
-    private func pursueSoon() {
+    func pursueSoon() {
         let mine = roundNumber
         world.scheduler.after(random.time(1_000_000...40_000_000)) { [self] in
             guard roundNumber == mine else { return }
@@ -208,94 +208,8 @@ final class SimulatedClient: ClientConnectionOwner {
         }
     }
 
-    private func closeAll() {
+    func closeAll() {
         for node in connections.keys.sorted() { connections[node]?.close() }
         connections.removeAll()
-    }
-
-    // MARK: What comes back
-
-    func received(_ type: FrameType, correlation: UInt64, body: ByteBuffer, on connection: ClientConnection) {
-        do {
-            switch type {
-            case .results, .answers:
-                var results: [(UInt64, LogIndex, ByteBuffer)] = []
-                let server = try ResultBatch.decode(body) { results.append(($0, $1, $2)) }.server
-                for result in results { try answered(result.0, by: server, index: result.1, result.2) }
-            case .rejections:
-                var reader = WireReader(body)
-                rejected(try Rejections(from: &reader))
-            default:
-                if let response = try ClientResponse.decode(type, body: body) { heard(response, correlation) }
-            }
-        } catch {
-            world.fail(.client, "client \(number) can't read what it is sent: \(error)")
-        }
-    }
-
-    private func answered(
-        _ correlation: UInt64, by server: ServerUID, index: LogIndex, _ bytes: ByteBuffer
-    ) throws(WireError) {
-        guard let attempt = open.removeValue(forKey: correlation), !attempt.isOver else { return }
-        let answer = try attempt.work.answer(in: bytes, index: index)
-        attempt.answered(answer, index: index, at: world.scheduler.now)
-        world.drawer.learn(attempt.work, answer, cluster: attempt.cluster)
-        world.answered(attempt, index: index)
-        if attempt.work.isQuery, server != routes[cluster]?.leader { world.report.followerReads += 1 }
-        if round.allSatisfy(\.isOver) { endRound() }
-    }
-
-    private func rejected(_ rejections: Rejections) {
-        let isUnknown = rejections.error.code == .outcomeUnknown
-        var isConcerned = false
-        for correlation in rejections.correlations {
-            guard let attempt = open.removeValue(forKey: correlation), !attempt.isOver else { continue }
-            isConcerned = true
-            world.rejected(attempt, rejections.error)
-            if isUnknown { continue }
-            attempt.correlation = nil
-        }
-        guard isConcerned else { return }
-        redirect(rejections.error)
-        pursueSoon()
-    }
-
-    private func redirect(_ error: FlotillaError) {
-        guard let leader = error.leader, let route = routes[cluster],
-            let member = route.members.first(where: { world.computers[$0.node].name == leader.node })
-        else { return routes[cluster] = nil }
-        routes[cluster]?.leader = member.uid
-    }
-
-    private func heard(_ response: ClientResponse, _ correlation: UInt64) {
-        guard let asked = locating, asked.correlation == correlation else { return }
-        locating = nil
-        guard case .located(let located) = response, let leader = located.leader else { return pursueSoon() }
-        let members = located.configuration.members.compactMap { member in
-            world.computers.first { $0.name == member.id.node }.map { (uid: member.uid, node: $0.number) }
-        }
-        routes[cluster] = Route(leader: leader, members: members)
-        if members.contains(where: { $0.uid == leader }) { pursue() } else { pursueSoon() }
-    }
-
-    func ended(_ connection: ClientConnection) {
-        if connections[connection.node] === connection { connections[connection.node] = nil }
-        if locating?.node == connection.node {
-            locating = nil
-            pursueSoon()
-        }
-        guard sentTo == connection.node, !open.isEmpty else { return }
-        for correlation in open.keys.sorted() {
-            guard let attempt = open.removeValue(forKey: correlation), !attempt.isOver else { continue }
-            if attempt.work.isQuery || !connection.isReady {
-                attempt.correlation = nil
-            } else {
-                // It may have been taken in: nobody will ever say.
-                attempt.givenUp()
-                world.givenUp(attempt)
-            }
-        }
-        routes[cluster] = nil
-        if round.allSatisfy(\.isOver) { endRound() } else { pursueSoon() }
     }
 }

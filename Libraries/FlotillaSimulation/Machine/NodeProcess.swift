@@ -4,20 +4,12 @@ import FlotillaStorage
 import FlotillaWire
 import NIOCore
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#elseif canImport(Darwin)
-    import Darwin
-#endif
-
 /// One life of a node: the kernel and the storage that run in a real node, with the simulated world around them
 /// instead of an event loop, a log thread and a background thread.
 ///
 /// Sendable without a lock because a world lives on one thread; the jobs that carry it run on the world's executor.
 package final class NodeProcess: Party, @unchecked Sendable {
-    private enum Phase {
+    enum Phase {
         case starting
         case serving
         case stopping
@@ -26,13 +18,13 @@ package final class NodeProcess: Party, @unchecked Sendable {
 
     let computer: Computer
     let life: Int
-    private var phase = Phase.starting
+    var phase = Phase.starting
     private(set) var kernel: Kernel?
-    private(set) var log: WriteAheadLog?
+    var log: WriteAheadLog?
     /// Everything that this process has opened on its disk.
-    private var mounts: [DiskMount] = []
-    private var files: AsyncFiles?
-    private var preparer: WALFilePreparer?
+    var mounts: [DiskMount] = []
+    var files: AsyncFiles?
+    var preparer: WALFilePreparer?
     package private(set) var nodeID = NodeID.none
 
     var connections: [LinkID: ConnectionEnd] = [:]
@@ -44,12 +36,12 @@ package final class NodeProcess: Party, @unchecked Sendable {
     private var alarmAt: Instant?
     private var alarmNumber: UInt64 = 0
     /// When what was handed to the log last gets there, and what the log handed back last; both keep their order.
-    private var lastRecords: UInt64 = 0
-    private var lastNotices: UInt64 = 0
-    private var idleNumber: UInt64 = 0
+    var lastRecords: UInt64 = 0
+    var lastNotices: UInt64 = 0
+    var idleNumber: UInt64 = 0
 
     var world: World { computer.world }
-    private var scheduler: Scheduler { world.scheduler }
+    var scheduler: Scheduler { world.scheduler }
 
     init(on computer: Computer, life: Int) {
         self.computer = computer
@@ -84,7 +76,7 @@ package final class NodeProcess: Party, @unchecked Sendable {
     }
 
     /// A view of the disk whose completions wait while the process is paused.
-    private func mount(_ handler: @escaping FileCompletionHandler) -> DiskMount {
+    func mount(_ handler: @escaping FileCompletionHandler) -> DiskMount {
         let mount = computer.disk.mount { [self] completion in
             // A process that has ended still hears of its failed operations, so that its jobs come to their ends.
             guard isAlive else { return handler(completion) }
@@ -189,110 +181,9 @@ package final class NodeProcess: Party, @unchecked Sendable {
         }
     }
 
-    private func endIfStopped() {
+    func endIfStopped() {
         guard phase == .stopping, log?.isStopped ?? true else { return }
         computer.processEnded(self, "stopped", restartAfter: nil)
-    }
-
-    // MARK: The log
-
-    private func openLog(settings: WALSettings, mode: WALWriteMode, recovered: RecoveredNode) {
-        preparer = WALFilePreparer(settings: settings, mode: mode, nodeID: nodeID)
-        let view = mount { [self] completion in
-            guard isAlive else { return }
-            log?.complete(completion)
-            planIdle()
-            endIfStopped()
-        }
-        let opened = WriteAheadLog(
-            settings: settings, mode: mode, start: recovered.start, fileSystem: view,
-            handlers: WriteAheadLog.Handlers(
-                durable: { [unowned self] in takeNotices($0, status: $1) },
-                failure: { [unowned self] in logFailed($0) },
-                prepare: { [unowned self] in prepare($0, delay: $1) }))
-        log = opened
-        opened.start()
-    }
-
-    /// What became durable gets to the kernel a little later, as from another thread.
-    private func takeNotices(_ notices: [DurableNotice], status: WALStatus) {
-        lastNotices = max(lastNotices, scheduler.now + world.plan.options.handover(&computer.random))
-        scheduler.at(lastNotices) { [self] in
-            computer.whenAwake(self) { [self] in
-                guard isServing, let kernel else { return }
-                tellTime()
-                world.checker.became(notices)
-                kernel.walCompleted(notices, status: status)
-                touched()
-            }
-        }
-    }
-
-    /// What fails must be what was made to fail: anything else is a mistake of storage, or of the disk.
-    private func checkCause(_ error: StorageError) {
-        guard let cause = error.cause, cause.errno != EIO, !cause.isOutOfSpace else { return }
-        world.fail(.recovery, "node \(computer.name) fails in a way that no fault explains: \(error)")
-    }
-
-    private func logFailed(_ error: StorageError) {
-        checkCause(error)
-        world.report.logFailures += 1
-        scheduler.after(0) { [self] in
-            computer.processEnded(
-                self, "its log has failed: \(error)",
-                restartAfter: computer.random.time(200_000_000...2_000_000_000))
-        }
-    }
-
-    private func prepare(_ sequence: UInt64, delay: UInt64) {
-        guard delay == 0 else {
-            return scheduler.after(delay) { [self] in
-                computer.whenAwake(self) { [self] in prepare(sequence, delay: 0) }
-            }
-        }
-        guard isAlive, let preparer, let files else { return }
-        let salt = computer.random.bits()
-        Task(executorPreference: world.executor) { [self] in
-            let result: Result<PreparedFile, FileSystemError>
-            do throws(FileSystemError) {
-                result = .success(try await preparer.prepare(sequence: sequence, salt: salt, files: files))
-            } catch {
-                result = .failure(error)
-            }
-            guard isAlive else { return }
-            computer.whenAwake(self) { [self] in prepared(result) }
-        }
-    }
-
-    private func prepared(_ result: Result<PreparedFile, FileSystemError>) {
-        switch result {
-        case .success(let file): log?.fileReady(file)
-        case .failure(let error): log?.preparationFailed(error)
-        }
-        endIfStopped()
-    }
-
-    /// A log that has nothing to do for a while seals its last batch.
-    private func planIdle() {
-        guard log?.wantsSeal == true else { return }
-        idleNumber += 1
-        let number = idleNumber
-        scheduler.after(20_000_000) { [self] in
-            guard number == idleNumber, isServing else { return }
-            computer.whenAwake(self) { [self] in log?.idle() }
-        }
-    }
-
-    private func submit(_ records: [WALRecord]) {
-        computer.writes(records)
-        world.checker.handsOver(records)
-        lastRecords = max(lastRecords, scheduler.now + world.plan.options.handover(&computer.random))
-        scheduler.at(lastRecords) { [self] in
-            computer.whenAwake(self) { [self] in
-                idleNumber += 1
-                log?.append(records)
-            }
-        }
     }
 
     // MARK: Turns

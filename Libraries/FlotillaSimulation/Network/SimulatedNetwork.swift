@@ -27,25 +27,25 @@ package final class SimulatedNetwork {
     /// How a host takes a connection; gives who holds the new end, `nil` when nobody listens.
     package typealias Listener = (ConnectionEnd) -> (any Party)?
 
-    private struct Direction: Hashable {
+    struct Direction: Hashable {
         var from: Int
         var to: Int
     }
 
-    private let scheduler: Scheduler
-    private var random: Randomness
+    let scheduler: Scheduler
+    var random: Randomness
     private var chaosRandom: Randomness
     package var settings: Settings
-    private var listeners: [Int: Listener] = [:]
+    var listeners: [Int: Listener] = [:]
     /// Hosts without power: what is sent to them is lost, and they say nothing.
-    private var darkHosts: Set<Int> = []
+    var darkHosts: Set<Int> = []
     /// How many faults block a direction.
-    private var blocked: [Direction: Int] = [:]
-    private var extraLatency: [Direction: UInt64] = [:]
+    var blocked: [Direction: Int] = [:]
+    var extraLatency: [Direction: UInt64] = [:]
     /// All ends, in the order in which they were made.
-    private var ends: [ConnectionEnd] = []
+    var ends: [ConnectionEnd] = []
     private var connectionNumber: UInt64 = 0
-    package private(set) var counts = NetworkCounts()
+    package internal(set) var counts = NetworkCounts()
     /// Hears of everything that is sent from one host to another, when it is sent.
     package var monitor: (_ bytes: ByteBuffer, _ from: Int, _ to: Int) -> Void = { _, _, _ in }
 
@@ -160,7 +160,7 @@ package final class SimulatedNetwork {
         planArrival(at: end)
     }
 
-    private func planArrival(at end: ConnectionEnd) {
+    func planArrival(at end: ConnectionEnd) {
         guard !end.isPlanned, let first = end.arriving.first else { return }
         end.isPlanned = true
         scheduler.at(first.time) { [self] in
@@ -205,7 +205,7 @@ package final class SimulatedNetwork {
     }
 
     /// Ends a connection as a dead process's system does: what it sent may or may not arrive first.
-    private func abort(_ end: ConnectionEnd, reason: String) {
+    func abort(_ end: ConnectionEnd, reason: String) {
         end.isOpen = false
         end.party = nil
         end.arriving.removeAll()
@@ -213,7 +213,7 @@ package final class SimulatedNetwork {
         plan(.end(reason: reason), at: scheduler.now + latency(from: end.host, to: other.host), to: other)
     }
 
-    private func shut(_ end: ConnectionEnd, reason: String) {
+    func shut(_ end: ConnectionEnd, reason: String) {
         guard end.isOpen else { return }
         end.isOpen = false
         end.arriving.removeAll()
@@ -224,7 +224,7 @@ package final class SimulatedNetwork {
         forgetDeadEnds()
     }
 
-    private func forgetDeadEnds() {
+    func forgetDeadEnds() {
         guard ends.count > 256 else { return }
         let dead = ends.filter { !$0.isOpen && !($0.other?.isOpen ?? false) }
         ends.removeAll { !$0.isOpen && !($0.other?.isOpen ?? false) }
@@ -241,87 +241,4 @@ package final class SimulatedNetwork {
         listeners.removeAll()
         monitor = { _, _, _ in }
     }
-
-    // MARK: Faults
-
-    /// A process has ended: its host closes what it held.
-    package func processEnded(_ host: Int) {
-        listeners[host] = nil
-        for end in ends where end.host == host && end.isOpen { abort(end, reason: "connection reset by peer") }
-        forgetDeadEnds()
-    }
-
-    /// A host loses power: its connections are gone without a word.
-    package func powerLost(_ host: Int) {
-        listeners[host] = nil
-        darkHosts.insert(host)
-        for end in ends where end.host == host && end.isOpen {
-            end.isOpen = false
-            end.party = nil
-            end.arriving.removeAll()
-        }
-    }
-
-    /// A host has power again: what is sent to it from now on is answered.
-    package func powerReturned(_ host: Int) {
-        darkHosts.remove(host)
-        for end in ends where end.host == host { planArrival(at: end) }
-    }
-
-    /// Lets nothing pass from one host to another until `unblock` is called as often.
-    package func block(from: Int, to: Int) { blocked[Direction(from: from, to: to), default: 0] += 1 }
-
-    /// Takes back one `block`.
-    package func unblock(from: Int, to: Int) {
-        let direction = Direction(from: from, to: to)
-        let count = (blocked[direction] ?? 1) - 1
-        blocked[direction] = count > 0 ? count : nil
-        guard count <= 0 else { return }
-        let delay = random.time(0...settings.retransmissionDelay.lowerBound)
-        for end in ends where end.host == to && end.other?.host == from {
-            scheduler.after(delay) { [self] in planArrival(at: end) }
-        }
-    }
-
-    /// Makes everything from one host to another slower by so many nanoseconds; 0 ends it.
-    package func slow(from: Int, to: Int, by nanoseconds: UInt64) {
-        extraLatency[Direction(from: from, to: to)] = nanoseconds == 0 ? nil : nanoseconds
-    }
-
-    /// Breaks all connections between two hosts now, in the middle of whatever is on its way.
-    package func reset(_ left: Int, _ right: Int) {
-        let concerned = ends.filter { $0.isOpen && $0.host == left && $0.other?.host == right }
-        for end in concerned {
-            guard let other = end.other else { continue }
-            counts.resets += 1
-            deliverPart(to: end)
-            deliverPart(to: other)
-            shut(end, reason: "connection reset")
-            shut(other, reason: "connection reset")
-        }
-    }
-
-    /// Something of what was on its way may have arrived, cut at any byte.
-    private func deliverPart(to end: ConnectionEnd) {
-        guard case .bytes(var bytes)? = end.arriving.first?.cargo, end.isOpen, bytes.readableBytes > 1 else { return }
-        end.arriving.removeAll()
-        let length = random.number(0...(bytes.readableBytes - 1))
-        if length > 0, let part = bytes.readSlice(length: length) { end.party?.received(part, on: end) }
-    }
-
-    /// Whether nothing passes from one host to another.
-    package func isCut(_ from: Int, _ to: Int) -> Bool { blocked[Direction(from: from, to: to)] != nil }
-}
-
-/// What the network has done, for the report.
-package struct NetworkCounts: Equatable, Sendable {
-    package var connections: UInt64 = 0
-    package var closed: UInt64 = 0
-    package var bytes: UInt64 = 0
-    package var splits: UInt64 = 0
-    package var retransmissions: UInt64 = 0
-    package var resets: UInt64 = 0
-    package var lostMessages: UInt64 = 0
-    package var repeatedMessages: UInt64 = 0
-    package var lateMessages: UInt64 = 0
 }

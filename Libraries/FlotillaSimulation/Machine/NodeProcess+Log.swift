@@ -1,0 +1,113 @@
+import FlotillaKernel
+import FlotillaStorage
+import FlotillaWire
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// The write-ahead log of a process, driven by the completions of its disk.
+extension NodeProcess {
+    func openLog(settings: WALSettings, mode: WALWriteMode, recovered: RecoveredNode) {
+        preparer = WALFilePreparer(settings: settings, mode: mode, nodeID: nodeID)
+        let view = mount { [self] completion in
+            guard isAlive else { return }
+            log?.complete(completion)
+            planIdle()
+            endIfStopped()
+        }
+        let opened = WriteAheadLog(
+            settings: settings, mode: mode, start: recovered.start, fileSystem: view,
+            handlers: WriteAheadLog.Handlers(
+                durable: { [unowned self] in takeNotices($0, status: $1) },
+                failure: { [unowned self] in logFailed($0) },
+                prepare: { [unowned self] in prepare($0, delay: $1) }))
+        log = opened
+        opened.start()
+    }
+
+    /// What became durable gets to the kernel a little later, as from another thread.
+    private func takeNotices(_ notices: [DurableNotice], status: WALStatus) {
+        lastNotices = max(lastNotices, scheduler.now + world.plan.options.handover(&computer.random))
+        scheduler.at(lastNotices) { [self] in
+            computer.whenAwake(self) { [self] in
+                guard isServing, let kernel else { return }
+                tellTime()
+                world.checker.became(notices)
+                kernel.walCompleted(notices, status: status)
+                touched()
+            }
+        }
+    }
+
+    /// What fails must be what was made to fail: anything else is a mistake of storage, or of the disk.
+    func checkCause(_ error: StorageError) {
+        guard let cause = error.cause, cause.errno != EIO, !cause.isOutOfSpace else { return }
+        world.fail(.recovery, "node \(computer.name) fails in a way that no fault explains: \(error)")
+    }
+
+    private func logFailed(_ error: StorageError) {
+        checkCause(error)
+        world.report.logFailures += 1
+        scheduler.after(0) { [self] in
+            computer.processEnded(
+                self, "its log has failed: \(error)",
+                restartAfter: computer.random.time(200_000_000...2_000_000_000))
+        }
+    }
+
+    private func prepare(_ sequence: UInt64, delay: UInt64) {
+        guard delay == 0 else {
+            return scheduler.after(delay) { [self] in
+                computer.whenAwake(self) { [self] in prepare(sequence, delay: 0) }
+            }
+        }
+        guard isAlive, let preparer, let files else { return }
+        let salt = computer.random.bits()
+        Task(executorPreference: world.executor) { [self] in
+            let result: Result<PreparedFile, FileSystemError>
+            do throws(FileSystemError) {
+                result = .success(try await preparer.prepare(sequence: sequence, salt: salt, files: files))
+            } catch {
+                result = .failure(error)
+            }
+            guard isAlive else { return }
+            computer.whenAwake(self) { [self] in prepared(result) }
+        }
+    }
+
+    private func prepared(_ result: Result<PreparedFile, FileSystemError>) {
+        switch result {
+        case .success(let file): log?.fileReady(file)
+        case .failure(let error): log?.preparationFailed(error)
+        }
+        endIfStopped()
+    }
+
+    /// A log that has nothing to do for a while seals its last batch.
+    private func planIdle() {
+        guard log?.wantsSeal == true else { return }
+        idleNumber += 1
+        let number = idleNumber
+        scheduler.after(20_000_000) { [self] in
+            guard number == idleNumber, isServing else { return }
+            computer.whenAwake(self) { [self] in log?.idle() }
+        }
+    }
+
+    func submit(_ records: [WALRecord]) {
+        computer.writes(records)
+        world.checker.handsOver(records)
+        lastRecords = max(lastRecords, scheduler.now + world.plan.options.handover(&computer.random))
+        scheduler.at(lastRecords) { [self] in
+            computer.whenAwake(self) { [self] in
+                idleNumber += 1
+                log?.append(records)
+            }
+        }
+    }
+}
