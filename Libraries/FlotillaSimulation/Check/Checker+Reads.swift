@@ -34,9 +34,10 @@ extension Checker {
                 "\(attempt.work) is answered as of entry \(index), but \(before.index) was committed when it was asked")
         }
         // Also those of nodes that have gone down since: the answer may have been on its way.
-        let configurations = configurations(of: world.clusterNames[attempt.cluster])
-        // A voter that is alone asks nobody.
-        guard configurations.allSatisfy({ $0.voters.count > 1 }),
+        let name = world.clusterNames[attempt.cluster]
+        let configurations = configurations(of: name)
+        // A voter that is alone asks nobody, and what it said may have been on its way for long.
+        guard configurations.allSatisfy({ $0.voters.count > 1 }), lastAlone[name] ?? 0 < attempt.invoked,
             !confirmations.isConfirmed(cluster, since: attempt.invoked, others: configurations)
         else { return }
         world.fail(.linearizability, "\(attempt.work) is answered though no majority has confirmed a leader since")

@@ -28,6 +28,8 @@ package final class Checker {
     private(set) var promises = Promises()
     var durable = DurableLogs()
     var confirmations = ReadConfirmations()
+    /// When a cluster last had a voter that is alone, and so asks nobody, as far as changes of its members show.
+    private(set) var lastAlone: [String: UInt64] = [:]
     /// The configurations that the server of a cluster on a host went by when it was last looked at, and the last that
     /// it knew to be committed.
     private var configurations: [String: [Int: [ClusterConfiguration]]] = [:]
@@ -200,9 +202,11 @@ package final class Checker {
     }
 
     private func noteConfigurations(of server: HostedServer, on host: Int) {
-        configurations[server.creation.clusterName.description, default: [:]][host] = [
-            server.core.configuration, server.core.committedConfiguration,
-        ]
+        let name = server.creation.clusterName.description
+        let now = [server.core.configuration, server.core.committedConfiguration]
+        let before = configurations[name]?[host] ?? []
+        if (before + now).contains(where: { $0.voters.count <= 1 }) { lastAlone[name] = world.scheduler.now }
+        configurations[name, default: [:]][host] = now
     }
 
     /// The disk of a host is another one now.
