@@ -20,8 +20,9 @@ final class LocalCluster {
     static func with<Value>(
         _ count: Int, flags: [String] = [], _ body: (LocalCluster) async throws -> Value
     ) async throws -> Value {
-        let cluster = try await LocalCluster(count, flags: flags)
+        let cluster = try LocalCluster(count, flags: flags)
         do {
+            for node in cluster.nodes { try await node.ready() }
             let value = try await body(cluster)
             await cluster.remove()
             return value
@@ -32,14 +33,13 @@ final class LocalCluster {
         }
     }
 
-    private init(_ count: Int, flags: [String]) async throws {
+    private init(_ count: Int, flags: [String]) throws {
         directory = URL(filePath: NSTemporaryDirectory()).appending(path: "flotilla-test-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
         // Small files: what is tested is not how fast a disk fills.
         self.flags = ["--command-max-bytes", "1048576", "--wal-max-size-bytes", "8388608"] + flags
         ports = try Self.freePorts(count)
         for number in 1...count { nodes.append(try process(number)) }
-        for node in nodes { try await node.ready() }
     }
 
     /// Ports that were free a moment ago, different ones.
