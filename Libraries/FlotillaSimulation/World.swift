@@ -49,6 +49,7 @@ package final class World {
             let disk = SimulatedDisk(
                 scheduler: scheduler, random: .of("disk", number, seed: plan.seed), settings: plan.options.disk)
             let clock = MachineClock(base: random.time(1_000_000_000...1_000_000_000_000))
+            disk.mistrust = { [unowned self] in fail(.durability, "n\(number + 1) goes on: \($0)") }
             computers.append(Computer(number: number, disk: disk, clock: clock, world: self))
         }
     }

@@ -22,6 +22,8 @@ package final class SimulatedDisk: @unchecked Sendable {
 
     var names = DiskNames()
     var handles: [Int32: DiskHandle] = [:]
+    /// The open files of which a write or a sync has failed: whatever the system says of them later can't be trusted.
+    private var poisoned: Set<Int32> = []
     /// The operations in flight; whoever goes through them does so in the order of their numbers.
     var jobs: [Int: DiskJob] = [:]
     private var lastJob = 0
@@ -41,6 +43,8 @@ package final class SimulatedDisk: @unchecked Sendable {
     /// Called before each operation takes effect, with its running number from 1 on. It may end processes or cut the
     /// power; whether the operation still happens is then left to chance.
     package var crashPoint: ((Int, FileOperation) -> Void)?
+    /// Called when a process goes on writing or syncing a file of which a write or a sync has failed.
+    package var mistrust: ((String) -> Void)?
     /// Whether there is no room: nothing is created and no file grows, but what there is can be overwritten.
     package var isFull = false
     /// How many times slower than usual the disk is.
@@ -97,6 +101,9 @@ extension SimulatedDisk {
             deliverFailure(of: job)
             return
         }
+        if let file = operation.file, operation.changesContents, poisoned.contains(file.rawValue) {
+            mistrust?("\(operation.name) of \(job.path), of which an earlier one has failed")
+        }
         if let file = job.handle?.file, job.isSync { job.dirty = file.dirty }
         job.lastChange = names.lastChange
         lastJob += 1
@@ -120,6 +127,11 @@ extension SimulatedDisk {
         // The crash point may have ended its process.
         guard jobs.removeValue(forKey: number) != nil else { return }
         let result = Result { () throws(DiskError) in try perform(job) }
+        if case .failure(let error) = result, error.errno == EIO, job.operation.changesContents,
+            let file = job.operation.file
+        {
+            poisoned.insert(file.rawValue)
+        }
         job.handler(job.completion(result, at: scheduler.now))
     }
 
@@ -131,6 +143,14 @@ extension SimulatedDisk {
 }
 
 extension FileOperation {
+    /// Whether it changes what is in a file, or makes that durable.
+    fileprivate var changesContents: Bool {
+        switch self {
+        case .write, .zeroFill, .syncData, .syncAll: true
+        case .open, .close, .read, .lock, .syncDirectory, .rename, .remove, .list, .makeDirectory, .size: false
+        }
+    }
+
     /// The open file that it is about.
     fileprivate var file: OpenFile? {
         switch self {
