@@ -73,8 +73,7 @@ extension RaftServer {
 
     private var isMajorityWatched: Bool {
         let heard = peers.count { $0.isVoter && $0.isHeard } + (isVoter ? 1 : 0)
-        // A configuration that was just appended is looked at with the next event.
-        return quorumDeadline != nil || heard >= Quorum.size(voters: voterCount) || configurationIndex > commitIndex
+        return quorumDeadline != nil || heard >= Quorum.size(voters: voterCount)
     }
 
     private func checks(of peer: Peer) -> [(String, Bool)] {
