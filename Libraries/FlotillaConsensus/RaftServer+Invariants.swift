@@ -31,6 +31,10 @@ extension RaftServer {
             ("what is verified is in the log", verified <= lastIndex),
             ("only what is verified and durable is acknowledged", acknowledged <= min(verified, durableIndex)),
             ("configurations ascend", zip(items, items.dropFirst()).allSatisfy { $0.index < $1.index }),
+            (
+                "a leader makes one change at a time",
+                role != .leader || items.count { $0.index > commitIndex && logTerms.term(at: $0.index) == term } <= 1
+            ),
             ("the configuration is in the log", configurations.latest.index <= lastIndex),
             ("the vote is the configuration's", isVoter == configuration.isVoter(uid)),
             ("voters are counted", voterCount == configuration.voters.count),

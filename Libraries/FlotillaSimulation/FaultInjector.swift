@@ -12,6 +12,7 @@ final class FaultInjector {
     private var endings: [Int: () -> Void] = [:]
     private var counts: [String: Int] = [:]
     private var isHealed = false
+    private var elections = 0
 
     init(world: World) {
         self.world = world
@@ -235,6 +236,33 @@ final class FaultInjector {
     }
 
     // MARK: What operators do
+
+    /// Where members come and go, an operator sometimes asks for a change right after an election.
+    func elected(_ cluster: Int) {
+        guard !isHealed, world.isRunning, changesMembers else { return }
+        var random = Randomness.of("changes", elections, seed: world.plan.seed)
+        elections += 1
+        guard random.chance(perMille: 400) else { return }
+        let host = random.number(0...(world.computers.count - 1))
+        let adds = random.chance(perMille: 500)
+        world.scheduler.after(random.time(0...3_000_000)) { [self] in
+            guard !isHealed, world.isRunning else { return }
+            let effect =
+                adds
+                ? world.addMember(to: cluster, on: host, .promotable(target: .zero))
+                : world.removeMember(from: cluster, on: host)
+            if effect != nil { counts["change right after an election", default: 0] += 1 }
+        }
+    }
+
+    private var changesMembers: Bool {
+        world.plan.faults.contains {
+            switch $0.fault {
+            case .addMember, .removeMember: true
+            default: false
+            }
+        }
+    }
 
     private func operate(_ fault: Fault) -> String? {
         switch fault {

@@ -24,17 +24,19 @@ extension World {
         return known.isEmpty ? [ClusterConfiguration(members: [])] : known
     }
 
+    /// Whether a majority of the voters is on good disks, also once those are voters that may be made ones at any time.
     func hasGoodMajority(
         _ configuration: ClusterConfiguration, without lost: Int? = nil, plusDeadVoters: Int = 0
     ) -> Bool {
-        let voters = configuration.voters
-        let good = voters.filter { voter in
-            computers.contains { computer in
-                computer.name == voter.id.node && computer.number != lost && !computer.isDamaged
-                    && computer.hosts(voter.nodeID)
+        [configuration.voters, configuration.members.filter { $0.role != .nonVoter }].allSatisfy { voters in
+            let good = voters.filter { voter in
+                computers.contains { computer in
+                    computer.name == voter.id.node && computer.number != lost && !computer.isDamaged
+                        && computer.hosts(voter.nodeID)
+                }
             }
+            return good.count > (voters.count + plusDeadVoters) / 2
         }
-        return good.count > (voters.count + plusDeadVoters) / 2
     }
 
     func transfer(_ cluster: Int, to host: Int) -> String? {

@@ -78,6 +78,12 @@ package final class World {
     /// Whether all clusters have been started.
     var hasStartedAll: Bool { owner.hasStartedAll }
 
+    /// A cluster has a new leader.
+    func elected(_ cluster: ClusterName) {
+        guard let number = clusterNames.firstIndex(of: cluster.description) else { return }
+        faults.elected(number)
+    }
+
     /// Notes that something happened that never may.
     func fail(_ rule: Violation.Rule, _ text: String) { fail(Violation(rule, text)) }
 

@@ -138,4 +138,23 @@ import Testing
         #expect(try refusal(fleet[1].id, "n1", 2)?.contains("itself") == true)
         #expect(try refusal(fleet[2].id, "n2", 2) == nil)
     }
+
+    @Test func `nothing is believed of a node that counts as down, whatever still comes from it`() throws {
+        let fleet = try KernelFleet(3)
+        try fleet.start("c", on: [1, 2, 3])
+        let leading = try #require(fleet.leader(of: "c"))
+        let following = leading % 3 + 1
+        let leader = try #require(fleet.server("c", on: leading))
+        let follower = try #require(fleet.server("c", on: following))
+        let peer = try #require(fleet[following].kernel.peersByID[fleet[leading].id])
+        // As after a long silence, while the connection still stands.
+        peer.isUp = false
+        peer.lastAnswer = .zero
+        fleet[following].kernel.step(follower, .peerDown(leader.uid))
+        #expect(follower.core.leader == nil)
+        _ = fleet.client(of: fleet[leading]).add(1, to: leader.uid)
+        #expect(follower.core.leader == nil)
+        // It answers again, so it is up again, and everything is sent once more.
+        #expect(fleet.run { follower.core.leader == leader.uid && follower.applied == leader.applied })
+    }
 }

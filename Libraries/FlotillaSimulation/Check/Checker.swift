@@ -89,6 +89,7 @@ package final class Checker {
             try checkCommit(by: server.core)
         }
         try readCommitted(of: server, on: host, truth, &seen)
+        try checkConfiguration(of: server, before: seen.configuration)
         note(server, on: host, isNewTerm: isNewTerm, &seen)
     }
 
@@ -150,7 +151,10 @@ package final class Checker {
             world.trace.add(
                 world.scheduler.now, .role, UInt64(host), server.core.term.rawValue, server.core.lastIndex.rawValue,
                 commit.rawValue, note: "\(server.core.role) of \(server.creation.clusterName)")
-            if server.core.role == .leader { world.report.elections += 1 }
+            if server.core.role == .leader {
+                world.report.elections += 1
+                world.elected(server.creation.clusterName)
+            }
         }
         if configuration != seen.configuration || seen.looks == 1 || seen.commit < configuration {
             noteConfigurations(of: server, on: host)

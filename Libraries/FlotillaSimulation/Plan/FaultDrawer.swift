@@ -23,7 +23,10 @@ struct FaultDrawer {
         while time < options.activeNanoseconds, faults.count < 200 {
             let maker = random.pick(makers)
             faults.append(PlannedFault(number: faults.count, time: time, fault: maker(&self)))
-            time += random.time(0...(2 * pause))
+            // Changes of members sometimes come faster than they can be committed.
+            let isChange = ["member added", "member removed"].contains(faults[faults.count - 1].fault.kind)
+            let isFast = isChange && random.chance(perMille: 500)
+            time += random.time(0...(isFast ? 2_000_000 : 2 * pause))
         }
         return faults
     }
