@@ -142,6 +142,7 @@ import Testing
     @Test func `nothing is believed of a node that counts as down, whatever still comes from it`() throws {
         let fleet = try KernelFleet(3)
         try fleet.start("c", on: [1, 2, 3])
+        fleet.run(milliseconds: 4_000)
         let leading = try #require(fleet.leader(of: "c"))
         let following = leading % 3 + 1
         let leader = try #require(fleet.server("c", on: leading))

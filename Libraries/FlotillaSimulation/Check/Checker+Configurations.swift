@@ -21,6 +21,10 @@ extension Checker {
             throw Violation(
                 .invariant, "the members are changed before an entry of the term is committed: \(server.core)")
         }
+        guard before <= server.core.commitIndex else {
+            throw Violation(
+                .invariant, "the members are changed while the change at \(before) is not committed: \(server.core)")
+        }
     }
 
     private func isConfiguration(_ server: HostedServer, at index: LogIndex) -> Bool {
