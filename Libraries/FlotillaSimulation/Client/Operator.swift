@@ -5,6 +5,7 @@ import NIOCore
 final class Operator: ClientConnectionOwner {
     private unowned let world: World
     private var random: Randomness
+    /// By cluster.
     private var connections: [Int: ClientConnection] = [:]
     private var correlation: UInt64 = 0
     /// The clusters that are not started yet: their identities, how often they were given up, and the open request.
@@ -41,13 +42,16 @@ final class Operator: ClientConnectionOwner {
                 cluster: entry.id, name: name, machine: options.machine, machineConfiguration: ByteBuffer(),
                 nodes: options.members.map { world.computers[$0].name }, timeoutMilliseconds: 2_000))
         let node = random.pick(options.members)
-        connection(to: node).send { buffer in
+        // A connection for each request: whoever gives one up must not cut others off.
+        connections.removeValue(forKey: cluster)?.close()
+        let connection = ClientConnection(from: Self.host, to: node, owner: self, world: world)
+        connections[cluster] = connection
+        connection.send { buffer in
             buffer.writeFrame(request.frameType, correlation: number) { request.encodeBody(into: &$0) }
         }
         world.scheduler.after(3_000_000_000) { [self] in
             guard world.isRunning, pending[cluster]?.request == number else { return }
             // Whoever says nothing for longer than the request may take is gone without a word.
-            connections.removeValue(forKey: node)?.close()
             self.request(cluster)
         }
     }
@@ -57,13 +61,6 @@ final class Operator: ClientConnectionOwner {
             guard world.isRunning, pending[cluster]?.request == number else { return }
             request(cluster)
         }
-    }
-
-    private func connection(to node: Int) -> ClientConnection {
-        if let connection = connections[node] { return connection }
-        let connection = ClientConnection(from: Self.host, to: node, owner: self, world: world)
-        connections[node] = connection
-        return connection
     }
 
     func received(_ type: FrameType, correlation: UInt64, body: ByteBuffer, on connection: ClientConnection) {
@@ -83,8 +80,7 @@ final class Operator: ClientConnectionOwner {
     }
 
     func ended(_ connection: ClientConnection) {
-        if connections[connection.node] === connection { connections[connection.node] = nil }
-        for cluster in pending.keys.sorted() {
+        for cluster in pending.keys.sorted() where connections[cluster] === connection {
             if let number = pending[cluster]?.request { retry(cluster, number, after: 100_000_000) }
         }
     }
