@@ -75,6 +75,12 @@ package final class World {
     /// Whether so much was asked that more would only take time.
     var isRich: Bool { history.count > 1_500 }
 
+    /// What a cluster is called at the moment.
+    func name(of cluster: Int) -> ClusterName {
+        // The names are right by construction: a machine's name and numbers.
+        try! ClusterName(clusterNames[cluster])
+    }
+
     /// Whether all clusters have been started.
     var hasStartedAll: Bool { owner.hasStartedAll }
 

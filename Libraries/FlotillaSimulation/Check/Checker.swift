@@ -233,7 +233,7 @@ package final class Checker {
             guard let type = FrameType(rawValue: frame.type), Promises.concern(type) else { continue }
             var body = frame.bytes
             body.moveReaderIndex(forwardBy: FrameHeader.byteCount)
-            guard let (message, address, _) = (try? ConsensusMessage.decode(type, body: body)) ?? nil else { continue }
+            guard let (message, address) = decode(type, body, from: host) else { continue }
             do throws(Violation) {
                 try checkPromise(message, address, on: host)
                 try hearRound(message, address, on: host)
@@ -241,6 +241,17 @@ package final class Checker {
             } catch {
                 world.fail(error)
             }
+        }
+    }
+
+    private func decode(
+        _ type: FrameType, _ body: ByteBuffer, from host: Int
+    ) -> (ConsensusMessage, ConsensusAddress)? {
+        do throws(WireError) {
+            return try ConsensusMessage.decode(type, body: body).map { ($0.0, $0.1) }
+        } catch {
+            world.fail(.kernel, "n\(host + 1) sends a message that can't be read: \(error)")
+            return nil
         }
     }
 

@@ -33,13 +33,14 @@ final class Operator: ClientConnectionOwner {
 
     private func request(_ cluster: Int) {
         let options = world.plan.options.clusters[cluster]
-        guard let entry = pending[cluster], let name = try? ClusterName(world.clusterNames[cluster]) else { return }
+        guard let entry = pending[cluster] else { return }
         correlation += 1
         let number = correlation
         pending[cluster]?.request = number
         let request = ClientRequest.startCluster(
             ClientRequest.StartCluster(
-                cluster: entry.id, name: name, machine: options.machine, machineConfiguration: ByteBuffer(),
+                cluster: entry.id, name: world.name(of: cluster), machine: options.machine,
+                machineConfiguration: ByteBuffer(),
                 nodes: options.members.map { world.computers[$0].name }, timeoutMilliseconds: 2_000))
         let node = random.pick(options.members)
         // A connection for each request: whoever gives one up must not cut others off.
@@ -64,9 +65,11 @@ final class Operator: ClientConnectionOwner {
     }
 
     func received(_ type: FrameType, correlation: UInt64, body: ByteBuffer, on connection: ClientConnection) {
-        guard let cluster = pending.keys.sorted().first(where: { pending[$0]?.request == correlation }),
-            let response = try? ClientResponse.decode(type, body: body)
-        else { return }
+        guard let cluster = pending.keys.sorted().first(where: { pending[$0]?.request == correlation }) else { return }
+        let response: ClientResponse?
+        do throws(WireError) { response = try ClientResponse.decode(type, body: body) } catch {
+            return world.fail(.client, "the operator can't read what it is sent: \(error)")
+        }
         switch response {
         case .clusterStarted: pending[cluster] = nil
         case .error(let error) where error.code == .clusterNotFormed || error.code == .deleted:

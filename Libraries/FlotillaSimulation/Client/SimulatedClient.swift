@@ -186,8 +186,8 @@ final class SimulatedClient: ClientConnectionOwner {
         let node = random.number(0...(world.computers.count - 1))
         let number = correlation
         locating = (number, node)
-        guard let name = try? ClusterName(world.clusterNames[cluster]) else { return }
-        let request = ClientRequest.locate(cluster: name, waits: random.chance(perMille: 700), timeoutMilliseconds: 500)
+        let request = ClientRequest.locate(
+            cluster: world.name(of: cluster), waits: random.chance(perMille: 700), timeoutMilliseconds: 500)
         connection(to: node).send { buffer in
             buffer.writeFrame(request.frameType, correlation: number) { request.encodeBody(into: &$0) }
         }
