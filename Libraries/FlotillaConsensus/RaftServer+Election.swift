@@ -55,7 +55,7 @@ extension RaftServer {
         for position in peers.indices { peers[position].hasGranted = false }
         armElectionTimer(settings.electionDelay, now: now)
         guard !hasWon else { return becomeCandidate(kind: .vote, now: now, actions: &actions) }
-        requestVotes(actions: &actions)
+        requestVotes(now: now, actions: &actions)
     }
 
     /// Raises the term and votes for itself; it asks for votes only when that is durable.
@@ -90,11 +90,13 @@ extension RaftServer {
         }
         guard role == .candidate else { return }
         guard !hasWon else { return becomeLeader(now: now, actions: &actions) }
-        requestVotes(actions: &actions)
+        requestVotes(now: now, actions: &actions)
     }
 
-    private mutating func requestVotes(actions: inout Actions) {
-        for peer in peers where peer.isVoter { requestVote(from: peer.uid, actions: &actions) }
+    /// Asks all voters that have not granted what this server campaigns for, and plans to do so again.
+    mutating func requestVotes(now: Instant, actions: inout Actions) {
+        voteRepetition = now + settings.electionTimeout / 4
+        for peer in peers where peer.isVoter && !peer.hasGranted { requestVote(from: peer.uid, actions: &actions) }
     }
 
     /// Asks one voter for what this server campaigns for, unless its own record is not durable yet.

@@ -45,6 +45,9 @@ public struct RaftServer: Sendable {
 
     /// When to campaign; `nil` while a leader is heard, on a leader, and where campaigning is no use.
     var electionDeadline: Instant?
+    /// Campaigning: when to ask again those who have not granted what it asks for; a request or its answer may be lost
+    /// where a node counts another as down that does not.
+    var voteRepetition: Instant?
     /// The kind of the vote that this candidate seeks.
     var campaignKind: VoteRequest.Kind = .vote
     /// The committed index at which, as this server was told, it is no member any more.

@@ -118,4 +118,27 @@ import Testing
         fleet.settle()
         #expect(fleet.leaders == [1])
     }
+
+    @Test func `a candidate whose requests get lost asks again in the same campaign`() {
+        let fleet = Fleet(3)
+        fleet.loses = { $0.message.isVoteRequest }
+        fleet.step(1, .triggerElection)
+        fleet.settle()
+        fleet.loses = { _ in false }
+        fleet.advance(by: fleet.settings.electionTimeout / 4)
+        fleet.settle()
+        #expect(fleet.leaders == [1])
+        #expect(fleet[1].term == 1)
+    }
+
+    @Test func `a candidate asks only those again who have not granted its vote`() {
+        let fleet = Fleet(5)
+        fleet.loses = { $0.message.isVoteRequest && $0.to > 2 }
+        fleet.step(1, .triggerElection)
+        fleet.settle()
+        let before = fleet.sent.count
+        fleet.advance(by: fleet.settings.electionTimeout / 4)
+        let asked = fleet.sent[before...].filter { $0.from == 1 && $0.message.isVoteRequest }.map(\.to)
+        #expect(asked.sorted() == [3, 4, 5])
+    }
 }
