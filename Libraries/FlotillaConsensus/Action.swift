@@ -15,14 +15,24 @@ public enum Action: Equatable, Sendable {
     case appendNoop(index: LogIndex)
     /// Append a configuration of the server's term at this index.
     case appendConfiguration(index: LogIndex, ClusterConfiguration)
+    /// Offer this member a snapshot, and send it when asked; then step `snapshotEnded` if nothing came of it.
+    case sendSnapshot(to: ServerUID)
+    /// Fetch entries from an index on from disk; then step `entriesFetched`. Asked again until they are there.
+    case fetchEntries(from: LogIndex)
+    /// The leader offers a snapshot that covers more than what is committed here. Ask the leader for it; when it is
+    /// whole and durable, step `snapshotInstalled`.
+    case wantSnapshot(index: LogIndex, term: Term, from: ServerUID)
+    /// The whole log is superseded by a snapshot. What is appended afterwards stands behind this index and belongs to
+    /// `epoch`.
+    case resetLog(after: LogIndex, epoch: LogEpoch)
     /// The query may be answered once this index is applied here.
     case readReady(token: UInt64, index: LogIndex)
     /// The query must be asked elsewhere, or again: no leader confirmed it.
     case readLost(token: UInt64)
-    /// The server's role is another one now.
     /// The leader sent an entry that contradicts a committed one; nothing was taken from it. This never happens as long
     /// as every member keeps what it was told to keep.
     case contradicted(index: LogIndex)
+    /// The server's role is another one now.
     case roleChanged(Role)
     /// The leader, the term or both are other ones now; `nil` when no leader is known.
     case leaderChanged(ServerUID?, term: Term)

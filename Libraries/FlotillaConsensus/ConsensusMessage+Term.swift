@@ -14,6 +14,7 @@ extension ConsensusMessage {
         case .readIndexReply(let message): message.term
         case .timeoutNow(let message): message.term
         case .removed(let message): message.term
+        case .installSnapshot(let message): message.term
         }
     }
 }

@@ -37,6 +37,15 @@ public struct DurableLog: Hashable, Sendable {
         }
     }
 
+    /// Notes that everything through `through`, which is in the log, is in a durable snapshot.
+    public mutating func cover(through: LogIndex) { index = max(index, through) }
+
+    /// Notes that all entries are gone and a durable snapshot stands in their place.
+    public mutating func reset(to snapshot: LogIndex) {
+        truncate(from: LogIndex(1))
+        index = snapshot
+    }
+
     /// Takes a notice that entries appended in `noticeEpoch` are durable through `through`.
     ///
     /// - Returns: whether more of the log is durable than before.

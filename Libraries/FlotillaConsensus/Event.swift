@@ -22,6 +22,16 @@ public enum Event: Sendable {
     case peerDown(ServerUID)
     /// What another server of the cluster thinks of its term and leader, as its node tells.
     case peerState(ServerUID, term: Term, leader: ServerUID?)
+    /// Entries that were asked for are in memory now.
+    case entriesFetched
+    /// Nothing comes any more of the snapshot that a member was being sent.
+    case snapshotEnded(ServerUID)
+    /// A snapshot is durable here, through an index whose term is given, with the configuration that is in force there
+    /// and where that stands.
+    case snapshotInstalled(
+        index: LogIndex, term: Term, configuration: (index: LogIndex, configuration: ClusterConfiguration))
+    /// The entries through an index are in a durable snapshot of this server and not needed in its log any more.
+    case compacted(through: LogIndex)
     /// A consistent query wants an index behind which it may be answered.
     case read(token: UInt64)
     /// The operator wants another server to lead; until `giveUpAt` the target may catch up.

@@ -52,6 +52,7 @@ struct Progress: Hashable, Sendable {
 
     /// Asks for a message soon even when there is nothing to append, unless one is on its way.
     mutating func requestProbe() {
+        if state == .snapshot { return }
         if state == .pipeline { reset() }
         isProbeDue = true
     }
@@ -65,6 +66,7 @@ struct Progress: Hashable, Sendable {
         switch state {
         case .probe: isProbing = true
         case .pipeline: next = through.next
+        case .snapshot: preconditionFailure("entries for a follower that waits for a snapshot")
         }
         isProbeDue = false
         toldCommit = max(toldCommit, commit)
@@ -77,11 +79,17 @@ struct Progress: Hashable, Sendable {
     /// Takes the answer that the log matches through `index`. An older answer than the last changes nothing but the
     /// time that is waited.
     ///
+    /// - Parameter base: where the leader's log begins; a follower that needs no snapshot any more is probed again.
     /// - Returns: whether more matches than before.
-    mutating func matched(_ index: LogIndex, now: Instant) -> Bool {
+    mutating func matched(_ index: LogIndex, now: Instant, base: LogIndex) -> Bool {
         let isProgress = index > match
         match = max(match, index)
         dropAnswered()
+        if state == .snapshot {
+            next = max(next, match.next)
+            if next > base { becomeProbe(carriesEntries: true) }
+            return isProgress
+        }
         if state == .probe, isProbing, index >= next.previous {
             next = max(inFlight.last?.through ?? index, index).next
             state = .pipeline
@@ -101,10 +109,17 @@ struct Progress: Hashable, Sendable {
     /// - Returns: whether the answer was news; one that an earlier answer has overtaken is not.
     mutating func conflict(shared: LogIndex, isCertain: Bool) -> Bool {
         let following = max(shared, match).next
-        guard following < next else { return false }
+        guard following < next, state != .snapshot else { return false }
         next = following
         becomeProbe(carriesEntries: isCertain || shared <= match)
         return true
+    }
+
+    /// Sends nothing more until the follower says that it has got further, or the progress is reset.
+    mutating func awaitSnapshot() {
+        becomeProbe(carriesEntries: true)
+        isProbeDue = false
+        state = .snapshot
     }
 
     private mutating func becomeProbe(carriesEntries: Bool) {
@@ -133,4 +148,6 @@ public enum ReplicationState: Hashable, Sendable {
     case probe
     /// Message after message without waiting for answers, as far as the window allows.
     case pipeline
+    /// Nothing, because it needs a snapshot and is being sent one.
+    case snapshot
 }

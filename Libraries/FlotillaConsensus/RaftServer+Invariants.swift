@@ -56,7 +56,10 @@ extension RaftServer {
             ("a leader leads", (role == .leader) == (leader == uid)),
             ("a leader's vote for itself is durable", role != .leader || durableHardState.vote == uid),
             ("a leader's term is durable", role != .leader || durableHardState.term == term),
-            ("a leader has its noop", role != .leader || logTerms.term(at: noopIndex) == term),
+            (
+                "a leader has its noop",
+                role != .leader || noopIndex <= logTerms.baseIndex || logTerms.term(at: noopIndex) == term
+            ),
             ("a candidate voted for itself", role != .candidate || hardState.vote == uid),
             ("who campaigns may", !isCampaigning || canCampaign),
             ("who campaigns knows no leader", !isCampaigning || leader == nil),

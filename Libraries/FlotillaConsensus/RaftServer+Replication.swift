@@ -22,11 +22,20 @@ extension RaftServer {
         switch peers[position].progress.state {
         case .probe: sendProbe(to: position, log: log, now: now, actions: &actions)
         case .pipeline: fillWindow(of: position, log: log, now: now, actions: &actions)
+        case .snapshot: break
         }
+    }
+
+    /// What the follower lacks next is in this log no more: it needs a snapshot (section 7). Nothing else is sent to it
+    /// until it has one, or the caller says that the transfer has ended.
+    private mutating func offerSnapshot(to position: Int, actions: inout Actions) {
+        peers[position].progress.awaitSnapshot()
+        actions.append(.sendSnapshot(to: peers[position].uid))
     }
 
     private mutating func sendProbe(to position: Int, log: some LogExtents, now: Instant, actions: inout Actions) {
         let next = peers[position].progress.next
+        guard next > logTerms.baseIndex else { return offerSnapshot(to: position, actions: &actions) }
         guard peers[position].progress.mayProbe(hasEntries: next <= lastIndex) else { return }
         if peers[position].progress.probeCarriesEntries, next <= lastIndex {
             sendEntries(to: position, log: log, now: now, actions: &actions)
@@ -50,16 +59,22 @@ extension RaftServer {
 
     /// Sends the next entries, as many as one message takes.
     ///
-    /// - Returns: false when the log does not reach back to where the follower is.
+    /// - Returns: false when the log does not reach back to where the follower is, or has to be read from disk there.
     @discardableResult
     private mutating func sendEntries(
         to position: Int, log: some LogExtents, now: Instant, actions: inout Actions
     ) -> Bool {
         let next = peers[position].progress.next
-        guard next > logTerms.baseIndex else { return false }
+        guard next > logTerms.baseIndex else {
+            offerSnapshot(to: position, actions: &actions)
+            return false
+        }
         let room = max(1, settings.followerWindowEntries - peers[position].progress.inFlightEntries)
         let limit = min(lastIndex, next.previous + room)
-        let extent = log.extent(from: next, through: limit, bytes: settings.appendBytes)
+        guard let extent = log.extent(from: next, through: limit, bytes: settings.appendBytes) else {
+            actions.append(.fetchEntries(from: next))
+            return false
+        }
         precondition(
             extent.through >= next && extent.through <= limit,
             "an extent through \(extent.through) of \(next)...\(limit)")
@@ -95,7 +110,7 @@ extension RaftServer {
     private mutating func matched(_ index: LogIndex, at position: Int, now: Instant, actions: inout Actions) {
         // A follower acknowledges only what this leader sent it.
         guard index <= lastIndex else { return }
-        if peers[position].progress.matched(index, now: now) {
+        if peers[position].progress.matched(index, now: now, base: logTerms.baseIndex) {
             countCommitted(actions: &actions)
             continueTransfer(now: now, actions: &actions)
         }

@@ -118,6 +118,11 @@ public struct RaftServer: Sendable {
         case .peerDown(let peer): peerDown(peer, now: now, actions: &actions)
         case .peerState(let peer, term: let term, leader: let leader):
             peerState(peer, term: term, leader: leader, now: now, actions: &actions)
+        case .entriesFetched: if role == .leader { needsFlush = true }
+        case .snapshotEnded(let peer): snapshotEnded(peer)
+        case .snapshotInstalled(let index, let term, let configuration):
+            install(index: index, term: term, configuration: configuration, now: now, actions: &actions)
+        case .compacted(through: let index): compact(through: index)
         case .read(token: let token): read(token: token, actions: &actions)
         case .transferLeadership(to: let target, giveUpAt: let limit):
             transferLeadership(to: target, giveUpAt: limit, now: now, actions: &actions)
@@ -143,6 +148,7 @@ public struct RaftServer: Sendable {
         case .readIndexReply(let reply): receive(reply, from: sender, now: now, actions: &actions)
         case .timeoutNow(let message): receive(message, from: sender, now: now, actions: &actions)
         case .removed(let notice): receive(notice, now: now, actions: &actions)
+        case .installSnapshot(let offer): receive(offer, from: sender, now: now, actions: &actions)
         }
     }
 

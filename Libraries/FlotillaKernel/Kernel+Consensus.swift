@@ -4,8 +4,6 @@ import FlotillaStorage
 import FlotillaWire
 import NIOCore
 
-extension MemoryTable: LogExtents {}
-
 /// Between the consensus of a server and the rest of the node.
 extension Kernel {
     /// Tells a server's consensus what happened and does what it says.
@@ -35,6 +33,10 @@ extension Kernel {
         case .appendNoop(let index): appendNoop(at: index, for: server)
         case .appendConfiguration(let index, let configuration):
             appendConfiguration(configuration, at: index, for: server)
+        case .sendSnapshot(let uid): offerSnapshot(of: server, to: uid)
+        case .fetchEntries(let index): fetchEntries(of: server, from: index)
+        case .wantSnapshot(let index, let term, let sender): wantSnapshot(index, term: term, of: server, from: sender)
+        case .resetLog(let index, _): resetLog(of: server, after: index)
         case .readReady(let token, let index): readIsReady(token, at: index, for: server)
         case .readLost(let token): readIsLost(token, for: server)
         case .contradicted(let index):

@@ -152,7 +152,7 @@ extension Kernel {
             return
         }
         heard(from: peer, by: type)
-        if type.rawValue >= FrameType.appendEntries.rawValue, type.rawValue <= FrameType.removed.rawValue {
+        if type.isConsensus {
             // Who is down is told so when its link goes; a leader that was heard in spite of it would be believed for
             // ever. Whatever it sends is sent again once both sides are up.
             guard peer.isUp else { return }

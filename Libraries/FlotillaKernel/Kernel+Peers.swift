@@ -266,6 +266,8 @@ extension Kernel {
         case .startServerReply(let reply): startReplied(reply, from: peer)
         case .deleteServer(let cluster): deleteUnformed(cluster)
         case .unknownServer(let uid, let cluster): isUnknown(uid, of: cluster, on: peer)
+        case .snapshotRequest(let request): receive(request, from: peer)
+        case .snapshotPart(let part): receive(part, from: peer)
         }
     }
 }

@@ -204,7 +204,7 @@ public final class Kernel {
         seal(server)
         if server.core.needsFlush {
             var actions = takeScratch()
-            server.core.flush(log: server.table, now: now, actions: &actions)
+            server.core.flush(log: LogView(server), now: now, actions: &actions)
             perform(&actions, for: server)
             refreshStanding(of: server)
         }

@@ -33,6 +33,7 @@ extension ConsensusMessage {
         case .readIndexReply: .readIndexReply
         case .timeoutNow: .timeoutNow
         case .removed: .removed
+        case .installSnapshot: .installSnapshot
         }
     }
 
@@ -83,6 +84,10 @@ extension ConsensusMessage {
         case .removed(let message):
             buffer.writeLittle(message.term.rawValue)
             buffer.writeLittle(message.committedIndex.rawValue)
+        case .installSnapshot(let message):
+            buffer.writeLittle(message.term.rawValue)
+            buffer.writeLittle(message.index.rawValue)
+            buffer.writeLittle(message.indexTerm.rawValue)
         }
     }
 
@@ -93,9 +98,7 @@ extension ConsensusMessage {
     public static func decode(
         _ type: FrameType, body: ByteBuffer
     ) throws(WireError) -> (message: ConsensusMessage, address: ConsensusAddress, rest: ByteBuffer)? {
-        guard type.rawValue >= FrameType.appendEntries.rawValue, type.rawValue <= FrameType.removed.rawValue else {
-            return nil
-        }
+        guard type.isConsensus else { return nil }
         var reader = WireReader(body)
         let address = ConsensusAddress(
             cluster: try reader.identifier(), sender: try reader.identifier(), target: try reader.identifier())
@@ -121,6 +124,9 @@ extension ConsensusMessage {
         case .readIndexReply: .readIndexReply(try ReadIndexReply(from: &reader))
         case .timeoutNow: .timeoutNow(TimeoutNow(term: try reader.term()))
         case .removed: .removed(Removed(term: try reader.term(), committedIndex: try reader.index()))
+        case .installSnapshot:
+            .installSnapshot(
+                InstallSnapshot(term: try reader.term(), index: try reader.index(), indexTerm: try reader.term()))
         default: nil
         }
     }

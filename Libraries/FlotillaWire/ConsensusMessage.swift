@@ -14,6 +14,7 @@ public enum ConsensusMessage: Equatable, Sendable {
     case readIndexReply(ReadIndexReply)
     case timeoutNow(TimeoutNow)
     case removed(Removed)
+    case installSnapshot(InstallSnapshot)
 }
 
 /// Asks a follower to append entries behind a position that both logs share (Raft, section 5.3). Without entries it
@@ -198,5 +199,23 @@ public struct Removed: Equatable, Sendable {
     public init(term: Term, committedIndex: LogIndex) {
         self.term = term
         self.committedIndex = committedIndex
+    }
+}
+
+/// Offers a follower a snapshot, because what it lacks is in the leader's log no more (Raft, section 7). The follower
+/// asks for the snapshot piece by piece if it has use for it; if its log reaches further already, it says how far.
+public struct InstallSnapshot: Equatable, Sendable {
+    /// The leader's term.
+    public var term: Term
+    /// The last entry that the snapshot covers.
+    public var index: LogIndex
+    /// The term of that entry.
+    public var indexTerm: Term
+
+    /// An offer of these parts.
+    public init(term: Term, index: LogIndex, indexTerm: Term) {
+        self.term = term
+        self.index = index
+        self.indexTerm = indexTerm
     }
 }

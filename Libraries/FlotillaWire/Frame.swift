@@ -31,6 +31,9 @@ public enum FrameType: UInt8, Sendable, CaseIterable {
     case timeoutNow = 41
     case removed = 42
     case unknownServer = 43
+    case installSnapshot = 44
+    case snapshotRequest = 45
+    case snapshotPart = 46
 
     // Between client and node: the way of a command and of a query.
     case commands = 64
@@ -53,6 +56,13 @@ public enum FrameType: UInt8, Sendable, CaseIterable {
     case transferLeadership = 90
     case triggerElection = 91
     case done = 92
+}
+
+extension FrameType {
+    /// Whether frames of this type carry what the consensus of one server says to that of another.
+    public var isConsensus: Bool {
+        (Self.appendEntries.rawValue...Self.removed.rawValue).contains(rawValue) || self == .installSnapshot
+    }
 }
 
 /// The fixed head of a frame: 16 bytes, little-endian.

@@ -20,6 +20,10 @@ public enum PeerMessage: Equatable, Sendable {
     case deleteServer(ClusterID)
     /// The receiver sent a consensus message to a server that the sender does not host.
     case unknownServer(ServerUID, ClusterID)
+    /// Asks a server of the receiver for a piece of a snapshot.
+    case snapshotRequest(SnapshotRequest)
+    /// A piece of a snapshot that was asked for.
+    case snapshotPart(SnapshotPart)
 
     /// A sign of life. The digest is a sum over the clusters that both nodes share, so that the order does not
     /// matter and one change costs one subtraction and one addition.
@@ -147,6 +151,8 @@ public enum PeerMessage: Equatable, Sendable {
         case .startServerReply: .startServerReply
         case .deleteServer: .deleteServer
         case .unknownServer: .unknownServer
+        case .snapshotRequest: .snapshotRequest
+        case .snapshotPart: .snapshotPart
         }
     }
 
@@ -169,6 +175,8 @@ public enum PeerMessage: Equatable, Sendable {
         case .unknownServer(let server, let cluster):
             buffer.writeIdentifier(server)
             buffer.writeIdentifier(cluster)
+        case .snapshotRequest(let request): request.encode(into: &buffer)
+        case .snapshotPart(let part): part.encode(into: &buffer)
         }
     }
 
@@ -193,6 +201,8 @@ public enum PeerMessage: Equatable, Sendable {
                     refusal: try reader.bool() ? try FlotillaError(from: &reader) : nil))
         case .deleteServer: return .deleteServer(try reader.identifier())
         case .unknownServer: return .unknownServer(try reader.identifier(), try reader.identifier())
+        case .snapshotRequest: return .snapshotRequest(try SnapshotRequest(from: &reader))
+        case .snapshotPart: return .snapshotPart(try SnapshotPart(from: &reader))
         default: return nil
         }
     }

@@ -163,6 +163,8 @@ final class Fleet {
     }
 
     private func carryOut(_ actions: Actions, at number: Int, entries: [SimulatedEntry]) {
+        var wanted: (index: LogIndex, term: Term)?
+        var isFetched = false
         for action in actions.list {
             switch action {
             case .send(let message, to: let target): send(message, from: number, to: Int(target.low))
@@ -176,12 +178,52 @@ final class Fleet {
             case .appendConfiguration(index: _, let configuration): append(1, at: number, configuration: configuration)
             case .contradicted(index: let index):
                 Issue.record("server \(number) was sent an entry at \(index) that contradicts a committed one")
+            case .sendSnapshot(to: let target): offerSnapshot(to: Int(target.low), from: number)
+            case .fetchEntries(from: let index):
+                logs[number]?.fetched = index
+                isFetched = true
+            case .wantSnapshot(index: let index, term: let term, from: _): wanted = (index, term)
+            case .resetLog(after: let index, epoch: let epoch):
+                logs[number]?.reset()
+                #expect(epoch == servers[number]?.logEpoch && index == logs[number]?.base)
             case .readReady, .readLost, .roleChanged, .leaderChanged, .transferEnded:
                 notes[number, default: []].append(action)
                 checker.note(action, at: number)
             }
         }
         check(number)
+        if isFetched {
+            step(number, .entriesFetched)
+            flush(number)
+        }
+        if let wanted { install(through: wanted.index, term: wanted.term, at: number) }
+    }
+
+    private func offerSnapshot(to target: Int, from number: Int) {
+        guard let server = servers[number] else { return }
+        let offer = InstallSnapshot(
+            term: server.term, index: server.logTerms.baseIndex, indexTerm: server.logTerms.baseTerm)
+        send(.installSnapshot(offer), from: number, to: target)
+    }
+
+    /// Gives a server the snapshot that it wants: whole and durable at once, since what is between is not for the
+    /// consensus to know.
+    private func install(through index: LogIndex, term: Term, at number: Int) {
+        let prefix = Array(checker.committed.prefix(Int(index.rawValue)))
+        guard let log = logs[number], prefix.count == Int(index.rawValue), prefix.last?.term == term else {
+            Issue.record("server \(number) is offered a snapshot through \(index) of what is not committed")
+            return
+        }
+        if log.base < index { logs[number]?.snapshot = prefix }
+        step(
+            number, .snapshotInstalled(index: index, term: term, configuration: log.configuration(of: prefix)))
+    }
+
+    /// Has a server take a snapshot of a part of what it knows to be committed.
+    func compact(_ number: Int, through index: LogIndex? = nil) {
+        guard let server = servers[number], index ?? server.commitIndex <= server.commitIndex else { return }
+        logs[number]?.compact(through: index ?? server.commitIndex)
+        step(number, .compacted(through: index ?? server.commitIndex))
     }
 
     private func send(_ message: ConsensusMessage, from: Int, to: Int) {

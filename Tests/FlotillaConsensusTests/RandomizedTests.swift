@@ -20,6 +20,13 @@ import Testing
         chaos.heal()
     }
 
+    @Test(arguments: 1...60 as ClosedRange<UInt64>)
+    func `nor when logs are cut behind snapshots`(seed: UInt64) {
+        var chaos = Chaos(seed: seed, spare: seed % 2 == 0 ? 2 : 0, takesSnapshots: true)
+        for _ in 0..<3_000 { chaos.act() }
+        chaos.heal()
+    }
+
     /// As below: faults in which hardly a change is committed would prove nothing of changes.
     @Test func `many changes of the members are committed under faults`() {
         var changes = 0
@@ -56,9 +63,11 @@ private struct Chaos {
     var random: SplitMix64
     var token: UInt64 = 0
     let changesMembers: Bool
+    let takesSnapshots: Bool
 
-    init(seed: UInt64, spare: Int = 0) {
+    init(seed: UInt64, spare: Int = 0, takesSnapshots: Bool = false) {
         changesMembers = spare > 0
+        self.takesSnapshots = takesSnapshots
         random = SplitMix64(seed: seed)
         let count = [3, 3, 4, 5][Int.random(in: 0..<4, using: &random)]
         // Short messages and a small window, so that both limits are met all the time.
@@ -84,7 +93,8 @@ private struct Chaos {
         case 966..<976: cutOrHeal()
         case 976..<979: transfer()
         case 979..<985: compareNotes()
-        case 985..<997 where changesMembers: changeMembers()
+        case 985..<994 where changesMembers: changeMembers()
+        case 994..<997 where takesSnapshots: takeSnapshot()
         default: for number in fleet.members { fleet.flush(number) }
         }
     }
@@ -138,6 +148,19 @@ private struct Chaos {
         let roles: [MemberRole] = [.voter, .promotable(target: 0), .nonVoter]
         let choices = roles.map { MembershipChange.add(Fleet.member(number, $0)) } + (isMember ? [remove, remove] : [])
         fleet.change(choices[pick(0..<choices.count)], at: leader)
+    }
+
+    /// Some server forgets the beginning of its log, or lets it go from memory, or a transfer comes to nothing.
+    private mutating func takeSnapshot() {
+        let number = anyServer()
+        guard let server = fleet.servers[number] else { return }
+        switch pick(0..<4) {
+        case 0: fleet.logs[number]?.memoryStart = server.lastIndex
+        case 1: for other in fleet.members { fleet.step(number, .snapshotEnded(Fleet.uid(other))) }
+        default:
+            let index = LogIndex(server.commitIndex.rawValue - UInt64(pick(0..<4)) % (server.commitIndex.rawValue + 1))
+            fleet.compact(number, through: index)
+        }
     }
 
     private mutating func compareNotes() {

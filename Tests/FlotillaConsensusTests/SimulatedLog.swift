@@ -26,8 +26,15 @@ struct SimulatedLog: LogExtents {
     /// Applied and remembered before a crash.
     var commitFloor: LogIndex = .zero
     var initialConfiguration: ClusterConfiguration
+    /// The entries that a durable snapshot covers. The model keeps them; the server forgets them.
+    var snapshot: [SimulatedEntry] = []
+    /// Entries before this one are not in memory.
+    var memoryStart: LogIndex = 1
+    /// From where on entries were fetched into memory.
+    var fetched: LogIndex?
 
-    func extent(from first: LogIndex, through last: LogIndex, bytes: Int) -> (through: LogIndex, bytes: Int) {
+    func extent(from first: LogIndex, through last: LogIndex, bytes: Int) -> (through: LogIndex, bytes: Int)? {
+        guard first >= memoryStart || fetched.map({ first >= $0 }) == true else { return nil }
         let count = min(last - first + 1, max(1, bytes / Self.entryBytes))
         return (first + (count - 1), count * Self.entryBytes)
     }
@@ -65,21 +72,49 @@ struct SimulatedLog: LogExtents {
     /// What a crash leaves.
     mutating func crash() {
         pending = []
+        if diskEntries.count < snapshot.count { diskEntries = snapshot }
         entries = diskEntries
         commitFloor = min(commitFloor, LogIndex(UInt64(entries.count)))
     }
 
+    /// The end of the snapshot.
+    var base: LogIndex { LogIndex(UInt64(snapshot.count)) }
+
+    /// Takes a durable snapshot of the first entries.
+    mutating func compact(through index: LogIndex) {
+        if index > base { snapshot = Array(entries.prefix(Int(index.rawValue))) }
+    }
+
+    /// The whole log makes way for the snapshot. Writes that are on their way end without effect.
+    mutating func reset() {
+        entries = snapshot
+        diskEntries = snapshot
+        pending = pending.compactMap { write in
+            switch write {
+            case .hardState: write
+            case .truncate: nil
+            case .append(_, let epoch, let through): .append([], epoch: epoch, through: through)
+            }
+        }
+    }
+
+    /// The configuration that is in force at the end of some entries from the first on.
+    func configuration(of prefix: [SimulatedEntry]) -> (index: LogIndex, configuration: ClusterConfiguration) {
+        prefix.configurations(after: .zero).last ?? (.zero, initialConfiguration)
+    }
+
     var recovered: RecoveredState {
-        var terms = LogTerms()
-        var configurations: [(index: LogIndex, configuration: ClusterConfiguration)] = [(.zero, initialConfiguration)]
-        for (offset, entry) in entries.enumerated() {
+        var terms = LogTerms(baseIndex: base, baseTerm: snapshot.last?.term ?? .zero)
+        var configurations = [configuration(of: snapshot)]
+        for (offset, entry) in entries.enumerated().dropFirst(snapshot.count) {
             terms.append(count: 1, term: entry.term)
             if let configuration = entry.configuration {
                 configurations.append((LogIndex(UInt64(offset + 1)), configuration))
             }
         }
         return RecoveredState(
-            hardState: diskHardState, logTerms: terms, configurations: configurations, commitFloor: commitFloor)
+            hardState: diskHardState, logTerms: terms, configurations: configurations,
+            commitFloor: max(commitFloor, base))
     }
 }
 

@@ -63,8 +63,9 @@ struct MessageTests {
     @Test("A message of one type is nothing to a decoder of another kind", arguments: FrameType.allCases)
     func wrongDecoder(type: FrameType) throws {
         let empty = ByteBuffer()
-        let isConsensus = (32...42).contains(type.rawValue)
-        let isPeer = (16...31).contains(type.rawValue) || type == .unknownServer
+        let isConsensus = type.isConsensus
+        let isPeer =
+            (16...31).contains(type.rawValue) || [.unknownServer, .snapshotRequest, .snapshotPart].contains(type)
         if !isConsensus { #expect(try ConsensusMessage.decode(type, body: empty) == nil) }
         if !isPeer { #expect(try PeerMessage.decode(type, body: empty) == nil) }
         if type.rawValue < 80 { #expect(try ClientRequest.decode(type, body: empty) == nil) }

@@ -50,7 +50,41 @@ extension Sample {
                     .init(cluster: cluster, refusal: FlotillaError(.unknownMachine, "no machine is named 'kv'"))))),
         Sample("delete-server", "the cluster was never formed", .peer(.deleteServer(cluster))),
         Sample("unknown-server", "no such server is hosted", .peer(.unknownServer(uid(3), cluster))),
+        Sample(
+            "snapshot-request", "asks for the file of the snapshot through index 400 from byte 262144 on",
+            .peer(
+                .snapshotRequest(
+                    SnapshotRequest(address: from2To1, snapshot: snapshot, position: .file(offset: 262_144))))),
+        Sample(
+            "snapshot-request-entries", "asks for the live entries behind index 17",
+            .peer(
+                .snapshotRequest(
+                    SnapshotRequest(address: from2To1, snapshot: snapshot, position: .entries(after: 17))))),
+        Sample(
+            "snapshot-part", "the last four bytes of the file",
+            .peer(
+                .snapshotPart(
+                    SnapshotPart(
+                        address: from2To1.reversed, snapshot: snapshot, position: .file(offset: 262_144),
+                        content: .file(bytes: ByteBuffer(string: "abcd"), length: 262_148))))),
+        Sample(
+            "snapshot-part-entries", "a live entry, and no more behind it",
+            .peer(
+                .snapshotPart(
+                    SnapshotPart(
+                        address: from2To1.reversed, snapshot: snapshot, position: .entries(after: 17),
+                        content: .entries(entry(.command, index: 20, command([1])), more: false))))),
+        Sample(
+            "snapshot-part-gone", "there is no such snapshot",
+            .peer(
+                .snapshotPart(
+                    SnapshotPart(
+                        address: from2To1.reversed, snapshot: snapshot, position: .entries(after: 17), content: .gone)))
+        ),
     ]
+
+    private static let from2To1 = ConsensusAddress(cluster: cluster, sender: uid(2), target: uid(1))
+    private static let snapshot = SnapshotName(index: 400, term: 4)
 
     private static func from1To2(
         _ name: String, _ comment: String, _ message: ConsensusMessage, entries: [ByteBuffer] = []
@@ -107,5 +141,8 @@ extension Sample {
         from1To2("timeout-now", "lead, please", .timeoutNow(TimeoutNow(term: 5))),
         from1To2(
             "removed", "no member at index 17, which is committed", .removed(Removed(term: 5, committedIndex: 17))),
+        from1To2(
+            "install-snapshot", "offers the snapshot through index 400",
+            .installSnapshot(InstallSnapshot(term: 5, index: 400, indexTerm: 4))),
     ]
 }
