@@ -176,7 +176,7 @@ public final class Kernel {
             case .hardState(let uid, let state):
                 if let server = serversByUID[uid] { step(server, .hardStateDurable(state)) }
             case .serverCreated(let uid): serverIsDurable(uid)
-            case .serverDeleted, .peer: break
+            case .serverDeleted, .peer, .snapshotFloor, .fileClosed: break
             }
         }
     }

@@ -26,7 +26,8 @@ final class WALLoop {
             fileSystem: PosixFileSystem { completions.add($0) },
             handlers: WriteAheadLog.Handlers(
                 durable: durable, failure: failure,
-                prepare: { preparation.request($0, delayNanoseconds: $1) }))
+                prepare: { preparation.request($0, delayNanoseconds: $1) },
+                remove: { preparation.remove($0) }))
     }
 
     func run() {
@@ -34,12 +35,13 @@ final class WALLoop {
         drive()
         var records: [WALRecord] = []
         while !log.isStopped {
-            let (preparations, stopping) = wait(&records)
+            let (preparations, removals, stopping) = wait(&records)
             for result in preparations { take(result) }
+            for result in removals { take(result) }
             if !records.isEmpty {
                 log.append(records)
                 records.removeAll(keepingCapacity: true)
-            } else if preparations.isEmpty, !stopping {
+            } else if preparations.isEmpty, removals.isEmpty, !stopping {
                 log.idle()
             }
             drive()
@@ -59,12 +61,17 @@ final class WALLoop {
     /// Waits for something to do and takes all of it, leaving the emptied array in its place.
     private func wait(
         _ records: inout [WALRecord]
-    ) -> (preparations: [Result<PreparedFile, FileSystemError>], stopping: Bool) {
+    ) -> (
+        preparations: [Result<PreparedFile, FileSystemError>], removals: [Result<Int, FileSystemError>], stopping: Bool
+    ) {
         let known = isStopping
         return inbox.wait(nanoseconds: patience, until: { $0.hasNews(stopKnown: known) }) { inbox in
             swap(&inbox.records, &records)
-            defer { inbox.preparations.removeAll() }
-            return (inbox.preparations, inbox.stopping)
+            defer {
+                inbox.preparations.removeAll()
+                inbox.removals.removeAll()
+            }
+            return (inbox.preparations, inbox.removals, inbox.stopping)
         }
     }
 
@@ -82,6 +89,13 @@ final class WALLoop {
         }
     }
 
+    private func take(_ result: Result<Int, FileSystemError>) {
+        switch result {
+        case .success(let count): log.filesRemoved(count)
+        case .failure(let error): log.removalFailed(error)
+        }
+    }
+
     /// Hands completions to the log until none is left; each may have started the next operation.
     private func drive() {
         while true {
@@ -95,6 +109,7 @@ final class WALLoop {
 /// Has files prepared on the background thread, at once or after a while.
 private final class Preparation {
     private let preparer: WALFilePreparer
+    private let remover: WALFileRemover
     private let files = AsyncFiles()
     private let inbox: Monitor<WALThread.Inbox>
     private let background: BackgroundThread
@@ -103,6 +118,7 @@ private final class Preparation {
     init(_ configuration: WALThread.Configuration, inbox: Monitor<WALThread.Inbox>, background: BackgroundThread) {
         preparer = WALFilePreparer(
             settings: configuration.settings, mode: configuration.mode, nodeID: configuration.nodeID)
+        remover = WALFileRemover(directory: configuration.settings.directory)
         self.inbox = inbox
         self.background = background
     }
@@ -126,6 +142,20 @@ private final class Preparation {
         guard let delayed, nanosecondsUntilDue == 0 else { return }
         self.delayed = nil
         start(delayed.sequence)
+    }
+
+    /// Removes files on the background thread.
+    func remove(_ sequences: [UInt64]) {
+        Task(executorPreference: background.executor) { [remover, files, inbox] in
+            let result: Result<Int, FileSystemError>
+            do throws(FileSystemError) {
+                try await remover.remove(sequences, files: files)
+                result = .success(sequences.count)
+            } catch {
+                result = .failure(error)
+            }
+            inbox.withLock { $0.removals.append(result) }
+        }
     }
 
     private func start(_ sequence: UInt64) {

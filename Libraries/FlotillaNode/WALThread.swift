@@ -34,12 +34,13 @@ public final class WALThread: Sendable {
     struct Inbox: Sendable {
         var records: [WALRecord] = []
         var preparations: [Result<PreparedFile, FileSystemError>] = []
+        var removals: [Result<Int, FileSystemError>] = []
         var stopping = false
         var ended = false
 
         /// Whether there is something that the log does not know yet.
         func hasNews(stopKnown: Bool) -> Bool {
-            !records.isEmpty || !preparations.isEmpty || (stopping && !stopKnown)
+            !records.isEmpty || !preparations.isEmpty || !removals.isEmpty || (stopping && !stopKnown)
         }
     }
 

@@ -13,6 +13,10 @@ public enum DurableNotice: Sendable, Equatable {
     case serverDeleted(ServerUID)
     /// What is known of a node is durable.
     case peer(NodeID)
+    /// It is durable that a snapshot stands for everything up to an index.
+    case snapshotFloor(ServerUID, LogIndex)
+    /// A file gets no more batches; all that it holds is durable.
+    case fileClosed(WALFileContents)
 }
 
 /// Gathers the notices of one batch: of several that cover one another only the last, in the place of the first.
@@ -27,6 +31,7 @@ struct NoticeCollector {
         case created(ServerUID)
         case deleted(ServerUID)
         case peer(NodeID)
+        case floor(ServerUID)
     }
 
     private(set) var notices: [DurableNotice] = []
@@ -40,7 +45,8 @@ struct NoticeCollector {
         case .serverCreated(let creation): put(.created(creation.uid), .serverCreated(creation.uid))
         case .serverDeleted(let uid, _, _, _): put(.deleted(uid), .serverDeleted(uid))
         case .peer(let peer): put(.peer(peer.nodeID), .peer(peer.nodeID))
-        case .truncated, .lastApplied, .snapshotFloor: break
+        case .snapshotFloor(let uid, let index, _): put(.floor(uid), .snapshotFloor(uid, index))
+        case .truncated, .lastApplied, .filesReleased: break
         }
     }
 

@@ -3,6 +3,8 @@ import FlotillaWire
 extension RecoveredNode {
     /// What is found on the empty disk of a new node.
     public init(nodeID: NodeID) {
-        self.init(servers: [], peers: [], tombstones: [], start: WALStart(nodeID: nodeID), report: RecoveryReport())
+        self.init(
+            servers: [], peers: [], tombstones: [], closedFiles: [], start: WALStart(nodeID: nodeID),
+            report: RecoveryReport())
     }
 }

@@ -14,10 +14,11 @@ public struct Recovery {
     private let nodeID: NodeID
     let files: AsyncFiles
 
-    private var replay = WALReplay()
+    private var replay: WALReplay
     private var report = RecoveryReport()
     private var damages: [Damage] = []
     private var position: WALPosition
+    private var closedFiles: [WALFileContents] = []
     var memory = AlignedMemory(capacity: 0)
     /// Whether the batch before is known, so that the next one must continue it.
     private var chained = true
@@ -26,23 +27,28 @@ public struct Recovery {
     /// Whether the file system takes reads past its cache only with an error, so that the cache had to be believed.
     var readsCache = false
 
-    private init(settings: WALSettings, nodeID: NodeID, files: AsyncFiles) {
+    private init(
+        settings: WALSettings, nodeID: NodeID, bases: [ServerUID: RecoveredBase], files: AsyncFiles
+    ) {
         self.settings = settings
         self.nodeID = nodeID
         self.files = files
         position = WALPosition(nodeID: nodeID)
+        replay = WALReplay(bases: bases)
     }
 
     /// Reads the log of a node, on the executor of the calling task.
+    ///
+    /// - Parameter bases: what stands of servers in snapshots and segments.
     public static func run(
-        settings: WALSettings, nodeID: NodeID, files: AsyncFiles
+        settings: WALSettings, nodeID: NodeID, bases: [ServerUID: RecoveredBase] = [:], files: AsyncFiles
     ) async throws(StorageError) -> sending RecoveredNode {
         try settings.validate()
-        var recovery = Recovery(settings: settings, nodeID: nodeID, files: files)
+        var recovery = Recovery(settings: settings, nodeID: nodeID, bases: bases, files: files)
         try await recovery.read()
         return RecoveredNode(
             servers: recovery.replay.sortedServers, peers: recovery.replay.latest.sortedPeers,
-            tombstones: recovery.replay.latest.sortedTombstones,
+            tombstones: recovery.replay.latest.sortedTombstones, closedFiles: recovery.closedFiles,
             start: WALStart(position: recovery.position, latest: recovery.replay.latest), report: recovery.report)
     }
 
@@ -66,9 +72,21 @@ public struct Recovery {
         // The preparation of the last file may have been killed between its name and the note of its number.
         if let last = summaries.last?.sequence, last > noted { try await noteHighest(last) }
         position.oldestSequence = replay.oldestSequence
+        noteStale(summaries)
         position.nextSequence = (summaries.last?.sequence ?? 0) + 1
         position.files = summaries.count
         position.bytes = summaries.reduce(0) { $0 + $1.size }
+    }
+
+    /// Files before the oldest that is needed were released, and the node stopped before they were gone.
+    private mutating func noteStale(_ summaries: [WALFileSummary]) {
+        position.stale = summaries.map(\.sequence).filter { $0 < replay.oldestSequence }
+        closedFiles.removeAll { $0.sequence < replay.oldestSequence }
+        guard let resumed = position.resumption?.header.sequence else { return }
+        if let last = closedFiles.last, last.sequence == resumed {
+            closedFiles.removeLast()
+            position.contents = replay.contents
+        }
     }
 
     private func refuseDamage() throws(StorageError) {
@@ -187,6 +205,7 @@ extension Recovery {
         lastBatch = nil
         replay.beginFile()
         readBatches(WALFileImage(path: summary.path, header: header, bytes: bytes), next: next)
+        closedFiles.append(WALFileContents(sequence: summary.sequence, last: replay.contents))
     }
 
     private func list() async throws(StorageError) -> [String] {

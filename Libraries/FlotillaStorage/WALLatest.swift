@@ -50,6 +50,7 @@ struct WALLatest: Sendable {
         case .peer(let peer):
             if let known = peers[peer.nodeID], known.incarnation > peer.incarnation { return }
             peers[peer.nodeID] = peer
+        case .filesReleased: break
         }
     }
 

@@ -31,6 +31,7 @@ extension WALRecord {
         case .lastApplied: .lastApplied
         case .snapshotFloor: .snapshotFloor
         case .peer: .peer
+        case .filesReleased: .filesReleased
         }
     }
 }
@@ -69,6 +70,7 @@ enum WALPayload {
             buffer.writeLittle(peer.incarnation.rawValue)
             buffer.writeText(peer.name.description)
             buffer.writeAddress(peer.address)
+        case .filesReleased(let oldest): buffer.writeLittle(oldest)
         }
     }
 
@@ -103,6 +105,7 @@ enum WALPayload {
             let index = try reader.index()
             return .record(.snapshotFloor(uid, index, try reader.term()))
         case .peer: return .record(.peer(try peer(from: &reader)))
+        case .filesReleased: return .record(.filesReleased(oldest: try reader.integer()))
         case .checkpointBegin: return .checkpointBegin(oldest: try reader.integer())
         case .checkpointEnd:
             let records: UInt32 = try reader.integer()

@@ -34,6 +34,10 @@ public struct WALPosition: Sendable {
     var previousChecksum: UInt32 = 0
     /// The oldest file that is needed to read the log; 0 when there is none.
     var oldestSequence: UInt64 = 0
+    /// Whose entries the file to go on in holds.
+    var contents: [ServerUID: LogIndex] = [:]
+    /// Files that are there though they were released, in ascending order.
+    var stale: [UInt64] = []
     /// How many files there are, prepared ones included.
     var files = 0
     /// How many bytes they take.

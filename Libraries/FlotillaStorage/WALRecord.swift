@@ -127,6 +127,9 @@ public enum WALRecord: Sendable {
     case snapshotFloor(ServerUID, LogIndex, Term)
     /// Another node was met.
     case peer(KnownPeer)
+    /// No file before the one with this sequence number is needed any more: the entries of those are all in segments,
+    /// below snapshots, or gone. They are removed once this record is durable.
+    case filesReleased(oldest: UInt64)
 
     /// The server that the record belongs to, if it belongs to one.
     public var uid: ServerUID? {
@@ -136,7 +139,7 @@ public enum WALRecord: Sendable {
             .lastApplied(let uid, _), .snapshotFloor(let uid, _, _):
             uid
         case .serverCreated(let creation): creation.uid
-        case .peer: nil
+        case .peer, .filesReleased: nil
         }
     }
 }

@@ -12,6 +12,7 @@ enum WALRecordKind: UInt8, CaseIterable {
     case peer = 8
     case checkpointBegin = 9
     case checkpointEnd = 10
+    case filesReleased = 11
 }
 
 /// The head of a record: 32 bytes at a multiple of 8 inside its batch.

@@ -7,6 +7,10 @@ struct WALReplay {
     /// Servers of which something is damaged: what follows from that is not told again.
     private var damaged: Set<ServerUID> = []
     private var checkpoint: (records: UInt32, checksum: UInt32)?
+    /// What is known of each server apart from the log.
+    private let bases: [ServerUID: RecoveredBase]
+
+    init(bases: [ServerUID: RecoveredBase] = [:]) { self.bases = bases }
 
     /// The oldest file that the last checkpoint asks for; 0 before the first.
     private(set) var oldestSequence: UInt64 = 0
@@ -16,7 +20,11 @@ struct WALReplay {
     /// The servers in the order of their creation.
     var sortedServers: [RecoveredServer] { latest.liveServers.compactMap { servers[$0] } }
 
+    /// Whose entries the file holds that is being read.
+    private(set) var contents: [ServerUID: LogIndex] = [:]
+
     mutating func beginFile() {
+        contents = [:]
         checkpoint = nil
         hasCheckpoint = false
     }
@@ -28,7 +36,7 @@ struct WALReplay {
     mutating func apply(_ read: WALReadRecord) -> (kind: Damage.Kind, server: ServerUID?)? {
         switch read.content {
         case .item(.checkpointBegin(let oldest)):
-            oldestSequence = oldest
+            oldestSequence = max(oldestSequence, oldest)
             checkpoint = (0, 0)
             return nil
         case .item(.checkpointEnd(let records, let checksum)):
@@ -60,12 +68,13 @@ struct WALReplay {
         latest.apply(record)
         switch record {
         case .entries, .peer: break
+        case .filesReleased(let oldest): oldestSequence = max(oldestSequence, oldest)
         case .hardState(let uid, let state): servers[uid]?.hardState = state
-        case .truncated(let uid, let from):
-            guard servers[uid]?.truncate(from: from) ?? true else { return report(.gap, uid) }
+        case .truncated(let uid, let from): servers[uid]?.truncate(from: from)
         case .serverCreated(let creation):
             guard let known = servers[creation.uid] else {
-                servers[creation.uid] = RecoveredServer(creation: creation)
+                servers[creation.uid] = RecoveredServer(
+                    creation: creation, base: bases[creation.uid] ?? RecoveredBase())
                 break
             }
             if known.creation != creation { return report(.recordPayload, creation.uid) }
@@ -87,6 +96,7 @@ struct WALReplay {
             return report(.gap, record.uid)
         }
         latest.apply(.entries(record))
+        contents[record.uid] = max(record.last, contents[record.uid] ?? .zero)
         return nil
     }
 
@@ -101,41 +111,5 @@ struct WALReplay {
 
     private mutating func report(_ kind: Damage.Kind, _ uid: ServerUID) -> (kind: Damage.Kind, server: ServerUID?)? {
         damaged.insert(uid).inserted ? (kind, uid) : nil
-    }
-}
-
-extension RecoveredServer {
-    /// Drops entries from an index on; `false` when that index is before what the log still holds.
-    fileprivate mutating func truncate(from: LogIndex) -> Bool {
-        guard from > table.lastIndex || from >= table.firstIndex else { return false }
-        table.truncate(from: from)
-        while let last = termRuns.last, last.first >= from { termRuns.removeLast() }
-        while let last = configurations.last, last.index >= from, last.index > .zero { configurations.removeLast() }
-        return true
-    }
-
-    /// Adds entries, in place of those from their first index on; `false` when they don't follow the log.
-    fileprivate mutating func append(
-        _ record: EntriesRecord, runs: [(first: LogIndex, term: Term)],
-        configurations new: [(index: LogIndex, configuration: ClusterConfiguration)]
-    ) -> Bool {
-        guard record.first <= table.lastIndex.next, truncate(from: record.first) else { return false }
-        var term = termRuns.last?.term ?? snapshotFloor?.term ?? .zero
-        for run in runs {
-            guard run.term >= term else { return false }
-            if run.term != termRuns.last?.term { termRuns.append(run) }
-            term = run.term
-        }
-        table.append(record.bytes, first: record.first, count: record.count)
-        configurations.append(contentsOf: new)
-        return true
-    }
-
-    /// Takes note of a snapshot; a log that ends before it begins again behind it.
-    fileprivate mutating func raiseFloor(to index: LogIndex, term: Term) {
-        snapshotFloor = (index, term)
-        guard index > table.lastIndex else { return }
-        table.reset(after: index)
-        termRuns = []
     }
 }

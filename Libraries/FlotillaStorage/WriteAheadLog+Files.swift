@@ -32,6 +32,29 @@ extension WriteAheadLog {
         if stopping { pump() } else { requestPreparation(delay: Self.retryNanoseconds) }
     }
 
+    /// Takes the news that files that were released are gone.
+    public func filesRemoved(_ count: Int) {
+        status.files -= count
+        status.liveBytes -= min(status.liveBytes, UInt64(count) * settings.fileBytes)
+        guard failure == nil else { return }
+        handlers.durable([], status)
+        requestPreparation()
+        pump()
+    }
+
+    /// Takes the news that files that were released could not be removed. What else fails then is better not found out.
+    public func removalFailed(_ error: FileSystemError) { fail(StorageError(error)) }
+
+    /// A batch that releases files is durable.
+    func release(before oldest: UInt64) {
+        releasing = nil
+        guard oldest > position.oldestSequence, let current else { return }
+        precondition(oldest <= current.header.sequence, "the release of a file that is still written")
+        let released = Array(position.oldestSequence..<oldest)
+        position.oldestSequence = oldest
+        handlers.remove(released)
+    }
+
     func requestPreparation(delay: UInt64 = 0) {
         guard failure == nil, !preparing, position.prepared.count < settings.preparedFiles else { return }
         guard !stopping || status.waitingForFile else { return }
@@ -70,7 +93,12 @@ extension WriteAheadLog {
     }
 
     func opened(_ file: OpenFile, header: WALFileHeader, offset: UInt64) {
-        if let current { close(current.file) }
+        if let current {
+            close(current.file)
+            let closed = WALFileContents(sequence: current.header.sequence, last: contents)
+            contents.removeAll(keepingCapacity: true)
+            handlers.durable([.fileClosed(closed)], status)
+        }
         let isFresh = offset == UInt64(WALFormat.blockBytes)
         current = Current(file: file, header: header, seed: header.seed, offset: offset, isUsed: !isFresh)
         guard isFresh else { return }

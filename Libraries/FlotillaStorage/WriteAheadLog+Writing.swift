@@ -45,7 +45,13 @@ extension WriteAheadLog {
             guard builder.append(.record(record), limit: limit(room)) != nil else { return }
             queue.removeFirst()
             self.current?.isUsed = true
-            if case .entries(let entries) = record { status.queuedBytes -= entries.bytes.readableBytes }
+            switch record {
+            case .entries(let entries):
+                status.queuedBytes -= entries.bytes.readableBytes
+                contents[entries.uid] = max(entries.last, contents[entries.uid] ?? .zero)
+            case .filesReleased(let oldest): releasing = max(oldest, releasing ?? 0)
+            default: break
+            }
             latest.apply(record)
             collector.add(record)
         }
@@ -120,6 +126,7 @@ extension WriteAheadLog {
         status.bytesWritten += UInt64(flight.bytes)
         status.lastSyncNanoseconds = flight.nanoseconds
         status.worstSyncNanoseconds = max(status.worstSyncNanoseconds, flight.nanoseconds)
+        if let releasing { release(before: releasing) }
         let notices = collector.take()
         if !notices.isEmpty { handlers.durable(notices, status) }
         pump()

@@ -19,15 +19,20 @@ public final class WriteAheadLog {
         public var failure: (StorageError) -> Void
         /// A file is wanted: prepare it, after so many nanoseconds, and tell `fileReady` or `preparationFailed`.
         public var prepare: (_ sequence: UInt64, _ delayNanoseconds: UInt64) -> Void
+        /// Files are not needed any more: remove them with a `WALFileRemover` and tell `filesRemoved` or
+        /// `removalFailed`.
+        public var remove: (_ sequences: [UInt64]) -> Void
 
         /// Handlers of these parts.
         public init(
             durable: @escaping ([DurableNotice], WALStatus) -> Void, failure: @escaping (StorageError) -> Void,
-            prepare: @escaping (_ sequence: UInt64, _ delayNanoseconds: UInt64) -> Void
+            prepare: @escaping (_ sequence: UInt64, _ delayNanoseconds: UInt64) -> Void,
+            remove: @escaping (_ sequences: [UInt64]) -> Void
         ) {
             self.durable = durable
             self.failure = failure
             self.prepare = prepare
+            self.remove = remove
         }
     }
 
@@ -74,6 +79,10 @@ public final class WriteAheadLog {
     var checkpointChecksum: UInt32 = 0
     var builder: WALBatchBuilder
     var collector = NoticeCollector()
+    /// Whose entries the current file holds.
+    var contents: [ServerUID: LogIndex]
+    /// What the batch in flight releases.
+    var releasing: UInt64?
     var sealed: Bool
 
     var preparing = false
@@ -102,6 +111,7 @@ public final class WriteAheadLog {
         self.handlers = handlers
         position = start.position
         latest = start.latest
+        contents = start.position.contents
         sealed = start.position.resumption?.sealed ?? true
         builder = WALBatchBuilder(capacity: settings.batchLimit + WALFormat.blockBytes)
         status.files = position.files
@@ -112,6 +122,8 @@ public final class WriteAheadLog {
     public func start() {
         precondition(!started, "a log that is started twice")
         started = true
+        if !position.stale.isEmpty { handlers.remove(position.stale) }
+        position.stale = []
         requestPreparation()
         if let resumption = position.resumption { open(resumption.header, offset: resumption.offset) }
     }

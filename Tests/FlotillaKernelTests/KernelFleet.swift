@@ -145,7 +145,7 @@ final class KernelFleet {
                 .entries(entries.uid, epoch: entries.epoch, through: entries.last, term: entries.lastTerm)
             case .hardState(let uid, let state): .hardState(uid, state)
             case .serverCreated(let creation): .serverCreated(creation.uid)
-            case .truncated, .serverDeleted, .lastApplied, .snapshotFloor, .peer: nil
+            case .truncated, .serverDeleted, .lastApplied, .snapshotFloor, .peer, .filesReleased: nil
             }
         }
         node.kernel.walCompleted(notices, status: WALStatus())

@@ -118,7 +118,7 @@ final class DiskLogLife: @unchecked Sendable {
                 failure: { [weak self] in self?.failure = $0 },
                 prepare: { [weak self] sequence, delay in
                     self?.prepare(sequence, delay, preparer, salt: salt &+ sequence &* 0x9e37_79b9)
-                }))
+                }, remove: { _ in }))
         self.log = log
         log.start()
     }
@@ -141,7 +141,7 @@ final class DiskLogLife: @unchecked Sendable {
             switch notice {
             case .entries(_, _, let through, _): durableIndex = Int(through.rawValue)
             case .hardState(_, let state): durableTerm = state.term.rawValue
-            case .serverCreated, .serverDeleted, .peer: break
+            case .serverCreated, .serverDeleted, .peer, .snapshotFloor, .fileClosed: break
             }
         }
     }

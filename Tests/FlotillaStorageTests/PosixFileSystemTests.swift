@@ -89,7 +89,7 @@ import Testing
             settings: settings, mode: mode, start: WALStart(nodeID: Sample.nodeID),
             fileSystem: PosixFileSystem { completions.add($0) },
             handlers: WriteAheadLog.Handlers(
-                durable: { _, _ in }, failure: { Issue.record($0) }, prepare: { _, _ in }))
+                durable: { _, _ in }, failure: { Issue.record($0) }, prepare: { _, _ in }, remove: { _ in }))
         log.start()
         for sequence in 1...3 as ClosedRange<UInt64> {
             log.fileReady(try await preparer.prepare(sequence: sequence, salt: sequence, files: files))

@@ -65,7 +65,7 @@ struct DurableLogs {
             switch notice {
             case .hardState(let uid, let state): servers[uid]?.hardState = state
             case .entries(let uid, let epoch, let through, _): landed(uid, epoch: epoch, through: through)
-            case .serverCreated, .serverDeleted, .peer: break
+            case .serverCreated, .serverDeleted, .peer, .snapshotFloor, .fileClosed: break
             }
         }
     }

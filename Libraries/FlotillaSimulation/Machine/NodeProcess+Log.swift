@@ -25,7 +25,8 @@ extension NodeProcess {
             handlers: WriteAheadLog.Handlers(
                 durable: { [unowned self] in takeNotices($0, status: $1) },
                 failure: { [unowned self] in logFailed($0) },
-                prepare: { [unowned self] in prepare($0, delay: $1) }))
+                prepare: { [unowned self] in prepare($0, delay: $1) },
+                remove: { [unowned self] in remove($0, from: settings.directory) }))
         log = opened
         opened.start()
     }
@@ -77,6 +78,24 @@ extension NodeProcess {
             }
             guard isAlive else { return }
             computer.whenAwake(self) { [self] in prepared(result) }
+        }
+    }
+
+    private func remove(_ sequences: [UInt64], from directory: String) {
+        guard isAlive, let files else { return }
+        Task(executorPreference: world.executor) { [self] in
+            var failure: FileSystemError?
+            do throws(FileSystemError) {
+                try await WALFileRemover(directory: directory).remove(sequences, files: files)
+            } catch {
+                failure = error
+            }
+            let error = failure
+            guard isAlive else { return }
+            computer.whenAwake(self) { [self] in
+                if let error { log?.removalFailed(error) } else { log?.filesRemoved(sequences.count) }
+                endIfStopped()
+            }
         }
     }
 

@@ -20,6 +20,7 @@ final class TestLog {
 
     private final class Wishes {
         var sequences: [UInt64] = []
+        var removals: [[UInt64]] = []
         weak var owner: TestLog?
     }
 
@@ -63,7 +64,7 @@ final class TestLog {
                 failure: { wishes.owner?.failures.append($0) },
                 prepare: {
                     wishes.sequences.append($0); wishes.owner?.delays.append($1)
-                }))
+                }, remove: { wishes.removals.append($0) }))
         wishes.owner = self
         try await files.durablyMakeDirectory(Self.directory)
         log.start()
@@ -76,9 +77,22 @@ final class TestLog {
             let arrived = completions.take()
             for completion in arrived { log.complete(completion) }
             if !arrived.isEmpty { continue }
+            if !wishes.removals.isEmpty {
+                await remove(wishes.removals.removeFirst())
+                continue
+            }
             guard let sequence = wishes.sequences.first else { return }
             wishes.sequences.removeFirst()
             if !(await prepare(sequence)) { return }
+        }
+    }
+
+    private func remove(_ sequences: [UInt64]) async {
+        do throws(FileSystemError) {
+            try await WALFileRemover(directory: Self.directory).remove(sequences, files: files)
+            log.filesRemoved(sequences.count)
+        } catch {
+            log.removalFailed(error)
         }
     }
 
@@ -172,7 +186,7 @@ struct RecoveredValues: Equatable {
 
 /// Recovers from a copy of a disk, which it gives back as recovery left it.
 func recover(
-    _ disk: MemoryFileSystem, settings: WALSettings = TestLog.settings()
+    _ disk: MemoryFileSystem, settings: WALSettings = TestLog.settings(), bases: [ServerUID: RecoveredBase] = [:]
 ) async throws -> (node: RecoveredNode, values: RecoveredValues, disk: MemoryFileSystem) {
     let router = Router(log: CompletionQueue())
     let copy = MemoryFileSystem(copying: disk) { router.route($0) }
@@ -180,6 +194,6 @@ func recover(
         router.jobs = handler
         return Tagged(disk: copy)
     }
-    let node = try await Recovery.run(settings: settings, nodeID: Sample.nodeID, files: files)
+    let node = try await Recovery.run(settings: settings, nodeID: Sample.nodeID, bases: bases, files: files)
     return (node, RecoveredValues(node), copy)
 }

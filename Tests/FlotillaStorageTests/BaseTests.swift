@@ -1,0 +1,89 @@
+import FlotillaStorage
+import FlotillaWire
+import Testing
+
+/// The write-ahead log read over what stands in segments and snapshots already.
+@Suite struct BaseTests {
+    private func base(
+        snapshot: SnapshotName = SnapshotName(index: .zero, term: .zero), through last: LogIndex,
+        _ runs: [(first: LogIndex, term: Term)] = [], isSuperseded: Bool = false
+    ) -> [ServerUID: RecoveredBase] {
+        var base = RecoveredBase()
+        base.snapshot = snapshot
+        base.lastIndex = last
+        base.termRuns = runs
+        base.isSuperseded = isSuperseded
+        return [Sample.uid(1): base]
+    }
+
+    private func read(
+        _ bases: [ServerUID: RecoveredBase], _ records: WALRecord...
+    ) async throws -> RecoveredServer {
+        let log = try await TestLog()
+        await log.write(.serverCreated(Sample.creation(1)))
+        for record in records { await log.write(record) }
+        return try #require(try await recover(log.disk, bases: bases).node.servers.first)
+    }
+
+    private func runs(_ server: RecoveredServer) -> [UInt64] {
+        server.termRuns.flatMap { [$0.first.rawValue, $0.term.rawValue] }
+    }
+
+    @Test func entriesThatAreInSegmentsAreNotTakenIntoMemoryAgain() async throws {
+        let bases = base(through: 10, [(1, 1), (6, 2)])
+        let server = try await read(bases, Sample.entries(1, 1...5, term: 1), Sample.entries(1, 6...12, term: 2))
+        #expect(server.table.firstIndex == 11 && server.table.lastIndex == 12)
+        #expect(runs(server) == [1, 1, 6, 2])
+        let same = try await read(bases, Sample.entries(1, 3...5, term: 1))
+        #expect(same.table.isEmpty && same.table.lastIndex == 10, "an old record shortens nothing")
+    }
+
+    @Test func entriesOfAnotherTermReplaceThoseInSegments() async throws {
+        let bases = base(through: 10, [(1, 1), (6, 2)])
+        let server = try await read(bases, Sample.entries(1, 8...9, term: 3))
+        #expect(server.table.firstIndex == 8 && server.table.lastIndex == 9)
+        #expect(runs(server) == [1, 1, 6, 2, 8, 3])
+        let partly = try await read(bases, Sample.entries(1, 4...5, term: 1), Sample.entries(1, 6...7, term: 1))
+        #expect(partly.table.firstIndex == 6 && runs(partly) == [1, 1])
+    }
+
+    @Test func aTruncationCutsWhatSegmentsShow() async throws {
+        let bases = base(through: 10, [(1, 1), (6, 2)])
+        let server = try await read(bases, .truncated(Sample.uid(1), from: 5))
+        #expect(server.table.isEmpty && server.table.lastIndex == 4 && runs(server) == [1, 1])
+        let again = try await read(bases, .truncated(Sample.uid(1), from: 5), Sample.entries(1, 5...6, term: 3))
+        #expect(again.table.firstIndex == 5 && runs(again) == [1, 1, 5, 3])
+    }
+
+    @Test func whatASnapshotCoversIsSkippedAlsoInTheMiddleOfARecord() async throws {
+        let bases = base(snapshot: SnapshotName(index: 20, term: 2), through: 20)
+        let server = try await read(
+            bases, Sample.entries(1, 4...9, term: 1), Sample.entries(1, 15...23, term: 2),
+            .lastApplied(Sample.uid(1), 22))
+        #expect(server.base.index == 20)
+        #expect(server.table.firstIndex == 21 && server.table.lastIndex == 23)
+        #expect(runs(server) == [21, 2] && server.lastApplied == 22)
+    }
+
+    @Test func aLogThatTheSnapshotSupersededIsGoneWhole() async throws {
+        let bases = base(snapshot: SnapshotName(index: 20, term: 5), through: 20)
+        let superseded = try await read(
+            bases, Sample.entries(1, 15...23, term: 2), Sample.entries(1, 24...25, term: 2))
+        #expect(superseded.table.isEmpty && superseded.table.lastIndex == 20 && runs(superseded).isEmpty)
+        let installed = try await read(
+            bases, Sample.entries(1, 15...23, term: 2), .truncated(Sample.uid(1), from: 21),
+            .snapshotFloor(Sample.uid(1), 20, 5), Sample.entries(1, 21...22, term: 6))
+        #expect(installed.table.firstIndex == 21 && installed.table.lastIndex == 22 && runs(installed) == [21, 6])
+        let inSegments = try await read(
+            base(snapshot: SnapshotName(index: 20, term: 5), through: 20, isSuperseded: true),
+            Sample.entries(1, 24...25, term: 2))
+        #expect(inSegments.table.isEmpty)
+    }
+
+    @Test func entriesThatLeaveAGapBehindTheBaseAreDamage() async throws {
+        let error = await #expect(throws: StorageError.self) {
+            _ = try await read(base(through: 10, [(1, 1)]), Sample.entries(1, 12...13, term: 1))
+        }
+        #expect(error?.damages.map(\.kind) == [.gap])
+    }
+}
