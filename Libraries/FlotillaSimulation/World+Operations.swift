@@ -24,18 +24,22 @@ extension World {
         return known.isEmpty ? [ClusterConfiguration(members: [])] : known
     }
 
-    /// Whether a majority of the voters is on good disks, also once those are voters that may be made ones at any time.
+    /// Whether a majority of the voters is on good disks, also when members on bad ones are made voters before any
+    /// other is: a node may live for a while with a disk that it can't be started on again.
     func hasGoodMajority(
         _ configuration: ClusterConfiguration, without lost: Int? = nil, plusDeadVoters: Int = 0
     ) -> Bool {
-        [configuration.voters, configuration.members.filter { $0.role != .nonVoter }].allSatisfy { voters in
-            let good = voters.filter { voter in
-                computers.contains { computer in
-                    computer.name == voter.id.node && computer.number != lost && !computer.isDamaged
-                        && computer.hosts(voter.nodeID)
-                }
-            }
-            return good.count > (voters.count + plusDeadVoters) / 2
+        let voters = configuration.voters
+        let promotable = configuration.members.filter { $0.role != .nonVoter && !$0.isVoter }
+        let good = voters.count { isOnGoodDisk($0, without: lost) }
+        let bad = promotable.count { !isOnGoodDisk($0, without: lost) }
+        return good > (voters.count + bad + plusDeadVoters) / 2
+    }
+
+    private func isOnGoodDisk(_ member: Member, without lost: Int?) -> Bool {
+        computers.contains { computer in
+            computer.name == member.id.node && computer.number != lost && !computer.isDamaged
+                && computer.hosts(member.nodeID)
         }
     }
 

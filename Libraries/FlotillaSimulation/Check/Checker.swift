@@ -33,6 +33,11 @@ package final class Checker {
     /// The configurations that the server of a cluster on a host went by when it was last looked at, and the last that
     /// it knew to be committed.
     private var configurations: [String: [Int: [ClusterConfiguration]]] = [:]
+    /// Configurations that a server has undone with their entries. Until that is durable, which a stalled disk may take a
+    /// while for, a crash brings them back.
+    private var undone: [String: [(host: Int, configuration: ClusterConfiguration, until: UInt64)]] = [:]
+    /// The longest that a disk may stall, with room to spare.
+    private static let stallLimit: UInt64 = 20_000_000_000
 
     init(world: World) { self.world = world }
 
@@ -156,6 +161,7 @@ package final class Checker {
                 world.elected(server.creation.clusterName)
             }
         }
+        if configuration < seen.configuration { noteUndone(of: server, on: host) }
         if configuration != seen.configuration || seen.looks == 1 || seen.commit < configuration {
             noteConfigurations(of: server, on: host)
         }
@@ -213,15 +219,25 @@ package final class Checker {
         configurations[name, default: [:]][host] = now
     }
 
+    private func noteUndone(of server: HostedServer, on host: Int) {
+        let name = server.creation.clusterName.description
+        let until = world.scheduler.now + Self.stallLimit
+        for configuration in configurations[name]?[host] ?? [] {
+            undone[name, default: []].append((host, configuration, until))
+        }
+    }
+
     /// The disk of a host is another one now.
     func wiped(_ host: Int) {
+        for name in undone.keys.sorted() { undone[name]?.removeAll { $0.host == host } }
         for name in configurations.keys.sorted() { configurations[name]?[host] = nil }
     }
 
-    /// What the servers of a cluster go by, or did before their nodes went down.
+    /// What the servers of a cluster go by, or did before their nodes went down, or may go by again after a crash.
     func configurations(of cluster: String) -> [ClusterConfiguration] {
         let hosts = configurations[cluster] ?? [:]
-        return hosts.keys.sorted().flatMap { hosts[$0] ?? [] }
+        let undone = (undone[cluster] ?? []).filter { $0.until > world.scheduler.now }
+        return hosts.keys.sorted().flatMap { hosts[$0] ?? [] } + undone.map(\.configuration)
     }
 
     // MARK: Messages and clients
