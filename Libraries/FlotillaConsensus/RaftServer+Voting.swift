@@ -25,11 +25,12 @@ extension RaftServer {
 
     /// Deals with the request of a server that is no member, where the usual rules do not hold: a leader ignores it,
     /// and so it can't be deposed by a server that was removed. Where the committed configuration does not name the
-    /// sender either, it is told, by a server that knows of a leader and so is not itself behind for long.
+    /// sender either, it is told, by a server that knows of a leader and so is not itself behind for long, or that was
+    /// removed itself and may be the only one that the sender asks: who was removed never comes back under its identity.
     ///
     /// - Returns: whether that was all that the request gets.
     mutating func answerStranger(_ sender: ServerUID, actions: inout Actions) -> Bool {
-        guard role == .leader || isLeaderHeard else { return false }
+        guard role == .leader || isLeaderHeard || isRemoved else { return false }
         if committedConfiguration.member(sender) == nil {
             actions.append(.send(.removed(Removed(term: term, committedIndex: commitIndex)), to: sender))
             return true

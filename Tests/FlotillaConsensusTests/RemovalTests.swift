@@ -133,6 +133,27 @@ import Testing
         #expect(fleet[4].isRemoved && fleet[4].leader == nil)
     }
 
+    /// The leader, whom it does not know as a member any more than the leader knows it, may be out of its reach.
+    @Test func `a removed server is told by another that was removed after it`() {
+        let fleet = elected(3)
+        fleet.isolate(3)
+        fleet.change(.remove(Fleet.uid(3)), at: 1)
+        fleet.settle()
+        fleet.change(.remove(Fleet.uid(2)), at: 1)
+        fleet.settle()
+        fleet.step(2, .peerState(Fleet.uid(1), term: 1, leader: nil))
+        fleet.advance(by: .seconds(2))
+        fleet.settle()
+        #expect(fleet[2].isRemoved && !fleet[3].isRemoved)
+        fleet.loses = { [$0.from, $0.to].sorted() == [1, 3] }
+        fleet.heal()
+        for _ in 0..<10 {
+            fleet.advance(by: .milliseconds(300))
+            fleet.settle()
+        }
+        #expect(fleet[3].isRemoved && fleet[3].role == .follower && fleet[3].deadline == nil)
+    }
+
     @Test func `who never was a member is not told that it was removed`() {
         let fleet = elected(3, spare: 1)
         fleet.step(4, .message(.removed(Removed(term: 1, committedIndex: 4)), from: Fleet.uid(1)))
