@@ -1,53 +1,57 @@
 import FlotillaWire
 import NIOCore
 
-/// One server as its records describe it.
+/// One server as its records describe it, over what stands of it in snapshots and segments.
 public struct RecoveredServer {
     /// What it was created with.
     public let creation: ServerCreation
     /// Its term and vote.
     public var hardState = HardState.initial
-    /// Where its log begins: behind its newest snapshot, or at the first entry.
-    public private(set) var base: SnapshotName
-    /// Its entries that are not in segments. They begin behind those that are, or where the log begins.
+    /// The last entry that its newest snapshot covers; index zero without one. Its log begins behind it.
+    public private(set) var snapshot: SnapshotName
+    /// Its entries that are not in segments; also those that the snapshot covers, since the machine may need some.
     public let table: MemoryTable
-    /// The terms of all its entries behind the base: each run begins at an index and lasts to the next run, or to the
-    /// end of the table.
-    public var termRuns: [(first: LogIndex, term: Term)] = []
+    /// The terms of its entries, from the first that is in a segment or in the table on: each run begins at an index and
+    /// lasts to the next run, or to the end of the table.
+    public var termRuns: [(first: LogIndex, term: Term)]
     /// The configurations of its log in order, the one it was created with at index 0, or that of its snapshot, first.
     public var configurations: [(index: LogIndex, configuration: ClusterConfiguration)]
     /// How far it had applied its log; 0 when it never said.
     public var lastApplied: LogIndex = .zero
     /// The last entry that a durable snapshot covers as the write-ahead log says, if there is one.
     public var snapshotFloor: (index: LogIndex, term: Term)?
-    /// The leader's time in its last entry that is not in the table.
+    /// The leader's time in its last entry that is not in the table, or at the snapshot's end.
     public var baseTime: UInt64
-    /// Whether what follows the base in the write-ahead log belongs to a log that the base superseded.
-    private var isSuperseded: Bool
+    private let snapshotConfiguration: (index: LogIndex, configuration: ClusterConfiguration)?
+    /// The term of the entry where the snapshot ends, as the last record of it says.
+    private var termAtSnapshot: Term?
 
     init(creation: ServerCreation, base: RecoveredBase = RecoveredBase()) {
         self.creation = creation
-        self.base = base.snapshot
+        snapshot = base.snapshot
+        snapshotConfiguration = base.snapshotConfiguration
         table = MemoryTable(after: base.lastIndex)
         termRuns = base.termRuns
-        configurations = [base.snapshotConfiguration ?? (.zero, creation.initial)] + base.configurations
+        configurations = [(.zero, creation.initial)] + base.configurations
         baseTime = base.lastTime
-        isSuperseded = base.isSuperseded
+    }
+
+    /// The term of the entry at an index, if the log tells.
+    func term(at index: LogIndex) -> Term? {
+        guard index <= table.lastIndex else { return nil }
+        return termRuns.last { $0.first <= index }?.term
     }
 }
 
-// How the records of the write-ahead log change it, in the order in which they were written. What is in segments or
-// below the snapshot was in records before, of which some may still be there: they change nothing.
+// How the records of the write-ahead log change it, in the order in which they were written. What is in segments was in
+// records before, of which some may still be there: they change nothing.
 extension RecoveredServer {
-    /// Drops entries from an index on. What the base covers stays: it was committed.
-    mutating func truncate(from index: LogIndex) {
-        let from = max(index, base.index.next)
+    /// Drops entries from an index on.
+    mutating func truncate(from: LogIndex) {
         guard from <= table.lastIndex else { return }
         if from >= table.firstIndex { table.truncate(from: from) } else { table.reset(after: from.previous) }
         while let last = termRuns.last, last.first >= from { termRuns.removeLast() }
-        while let last = configurations.last, last.index >= from, last.index > base.index {
-            configurations.removeLast()
-        }
+        while let last = configurations.last, last.index >= from, last.index > .zero { configurations.removeLast() }
     }
 
     /// Adds entries, in place of those from their first index on; `false` when they don't follow the log.
@@ -55,15 +59,19 @@ extension RecoveredServer {
         _ record: EntriesRecord, runs: [(first: LogIndex, term: Term)],
         configurations new: [(index: LogIndex, configuration: ClusterConfiguration)]
     ) -> Bool {
-        compareWithBase(record, runs)
-        guard record.last > base.index else { return true }
-        if isSuperseded { return true }
-        let known = max(base.index, sharedWithSegments(record, runs))
+        let known = sharedWithSegments(record, runs)
+        if record.first <= snapshot.index, snapshot.index <= record.last {
+            termAtSnapshot = runs.last { $0.first <= snapshot.index }?.term
+        }
         guard record.last > known else { return true }
         let first = max(record.first, known.next)
-        guard first <= table.lastIndex.next else { return false }
+        if first > table.lastIndex.next {
+            // What the snapshot covers need not be there.
+            guard first <= snapshot.index.next else { return false }
+            begin(after: first.previous)
+        }
         truncate(from: first)
-        var term = termRuns.last?.term ?? base.term
+        var term = termRuns.last?.term ?? .zero
         for run in runs where end(of: run, in: runs, record) >= first {
             guard run.term >= term else { return false }
             if run.term != termRuns.last?.term { termRuns.append((max(run.first, first), run.term)) }
@@ -74,34 +82,49 @@ extension RecoveredServer {
         return true
     }
 
-    /// Takes note of a snapshot; a log that ends before it begins again behind it.
+    /// Takes note of a snapshot; a log that does not have its last entry begins again behind it.
     mutating func raiseFloor(to index: LogIndex, term: Term) {
         snapshotFloor = (index, term)
-        if index >= base.index { isSuperseded = false }
-        guard index > table.lastIndex else { return }
-        base = SnapshotName(index: index, term: term)
-        table.reset(after: index)
-        termRuns = []
+        if index == snapshot.index { termAtSnapshot = term }
+        guard self.term(at: index) != term else { return }
+        // Entries behind it follow it: they would have been cut before, if they did not.
+        guard index > table.lastIndex || self.term(at: index) != nil else { return }
+        begin(after: index)
     }
 
-    /// Whether the base's last entry is the record's: if another stands there, the record is of a log that the base
-    /// superseded.
-    private mutating func compareWithBase(
-        _ record: EntriesRecord, _ runs: [(first: LogIndex, term: Term)]
-    ) {
-        guard base.index > .zero, record.first <= base.index, record.last >= base.index else { return }
-        isSuperseded = runs.last { $0.first <= base.index }?.term != base.term
-        if isSuperseded { truncate(from: base.index.next) }
+    /// Ends the reading: a log that does not have the snapshot's last entry was superseded by it.
+    mutating func finish() {
+        if let floor = snapshotFloor, floor.index > snapshot.index {
+            snapshot = SnapshotName(index: floor.index, term: floor.term)
+        }
+        guard snapshot.index > .zero else { return }
+        let isOther = (termAtSnapshot ?? term(at: snapshot.index)).map { $0 != snapshot.term } ?? false
+        if isOther || table.lastIndex < snapshot.index { begin(after: snapshot.index) }
+        let first = snapshotConfiguration ?? configurations.last { $0.index <= snapshot.index } ?? configurations[0]
+        configurations = [first] + configurations.filter { $0.index > max(snapshot.index, first.index) }
+    }
+
+    /// Drops all entries; the next will stand behind an index.
+    private mutating func begin(after index: LogIndex) {
+        table.reset(after: index)
+        termRuns = []
+        configurations.removeAll { $0.index > index }
     }
 
     /// The last of the record's entries, from its first on, that is in segments: the same index and term is the same
-    /// entry.
+    /// entry. The index before the record when not even the first is.
     private func sharedWithSegments(_ record: EntriesRecord, _ runs: [(first: LogIndex, term: Term)]) -> LogIndex {
-        var index = max(record.first, base.index.next)
+        var index = record.first
         while index < table.firstIndex, index <= record.last {
             guard let own = termRuns.lastIndex(where: { $0.first <= index }),
-                let other = runs.lastIndex(where: { $0.first <= index }), termRuns[own].term == runs[other].term
-            else { break }
+                let other = runs.lastIndex(where: { $0.first <= index })
+            else {
+                // Segments before the first that is left are gone because nobody needs what they held.
+                guard index <= snapshot.index else { break }
+                index = min(termRuns.first?.first ?? table.firstIndex, table.firstIndex, record.last.next)
+                continue
+            }
+            guard termRuns[own].term == runs[other].term else { break }
             let ownEnd = own + 1 < termRuns.count ? termRuns[own + 1].first.previous : table.firstIndex.previous
             index = min(ownEnd, table.firstIndex.previous, end(of: runs[other], in: runs, record)).next
         }

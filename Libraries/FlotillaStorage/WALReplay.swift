@@ -18,7 +18,13 @@ struct WALReplay {
     private(set) var hasCheckpoint = false
 
     /// The servers in the order of their creation.
-    var sortedServers: [RecoveredServer] { latest.liveServers.compactMap { servers[$0] } }
+    var sortedServers: [RecoveredServer] {
+        latest.liveServers.compactMap { uid in
+            var server = servers[uid]
+            server?.finish()
+            return server
+        }
+    }
 
     /// Whose entries the file holds that is being read.
     private(set) var contents: [ServerUID: LogIndex] = [:]

@@ -6,13 +6,12 @@ import Testing
 @Suite struct BaseTests {
     private func base(
         snapshot: SnapshotName = SnapshotName(index: .zero, term: .zero), through last: LogIndex,
-        _ runs: [(first: LogIndex, term: Term)] = [], isSuperseded: Bool = false
+        _ runs: [(first: LogIndex, term: Term)] = []
     ) -> [ServerUID: RecoveredBase] {
         var base = RecoveredBase()
         base.snapshot = snapshot
         base.lastIndex = last
         base.termRuns = runs
-        base.isSuperseded = isSuperseded
         return [Sample.uid(1): base]
     }
 
@@ -60,7 +59,7 @@ import Testing
         let server = try await read(
             bases, Sample.entries(1, 4...9, term: 1), Sample.entries(1, 15...23, term: 2),
             .lastApplied(Sample.uid(1), 22))
-        #expect(server.base.index == 20)
+        #expect(server.snapshot.index == 20)
         #expect(server.table.firstIndex == 21 && server.table.lastIndex == 23)
         #expect(runs(server) == [21, 2] && server.lastApplied == 22)
     }
@@ -74,10 +73,21 @@ import Testing
             bases, Sample.entries(1, 15...23, term: 2), .truncated(Sample.uid(1), from: 21),
             .snapshotFloor(Sample.uid(1), 20, 5), Sample.entries(1, 21...22, term: 6))
         #expect(installed.table.firstIndex == 21 && installed.table.lastIndex == 22 && runs(installed) == [21, 6])
-        let inSegments = try await read(
-            base(snapshot: SnapshotName(index: 20, term: 5), through: 20, isSuperseded: true),
-            Sample.entries(1, 24...25, term: 2))
-        #expect(inSegments.table.isEmpty)
+    }
+
+    @Test func whatTheSnapshotCoversStaysInMemoryUntilItIsInSegments() async throws {
+        let bases = base(snapshot: SnapshotName(index: 20, term: 2), through: 12)
+        let server = try await read(
+            bases, Sample.entries(1, 8...15, term: 2), Sample.entries(1, 16...23, term: 2),
+            .snapshotFloor(Sample.uid(1), 20, 2))
+        #expect(server.table.firstIndex == 13 && server.table.lastIndex == 23)
+        let rewritten = try await read(
+            bases, Sample.entries(1, 13...22, term: 1), Sample.entries(1, 15...21, term: 2))
+        #expect(
+            rewritten.table.firstIndex == 13 && rewritten.table.lastIndex == 21, "the last record of an entry counts")
+        let later = try await read(
+            base(snapshot: SnapshotName(index: 20, term: 2), through: 0), Sample.entries(1, 18...23, term: 2))
+        #expect(later.table.firstIndex == 18 && later.table.lastIndex == 23)
     }
 
     @Test func entriesThatLeaveAGapBehindTheBaseAreDamage() async throws {
