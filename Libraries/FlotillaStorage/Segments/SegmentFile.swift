@@ -49,8 +49,8 @@ struct SegmentFile: Sendable {
 extension SegmentFiles {
     /// Opens the file of a segment, which must be the very one that the segment says.
     ///
-    /// - Throws: what the file system says; `corrupt` with its damage when the file is another one or can't be read,
-    ///   and with `fileMissing` when it is not there.
+    /// - Throws: what the file system says; `corrupt` with its damage when the file can't be read, and with
+    ///   `fileMissing` when it is not there or another one is in its place.
     func openWhole(_ segment: Segment) async throws(StorageError) -> SegmentFile {
         let path = path(segment.number)
         var damage = Damage(file: path, offset: 0, kind: .fileMissing, server: uid)
@@ -58,10 +58,11 @@ extension SegmentFiles {
             if let header = reader.header, let index = reader.index, header.salt == segment.salt {
                 return SegmentFile(path: path, file: file, header: header, index: index)
             }
-            // Something is wrong already, and a file that was only read loses nothing.
+            // Nothing comes of it already, and a file that was only read loses nothing.
             _ = try? await files.perform(.close(file))
-            let other = Damage(file: path, offset: 0, kind: .fileHeader, server: uid)
-            damage = reader.damages.first { !$0.isHarmless } ?? other
+            // A file of the same number that is right in itself stands where the segment was.
+            let isOther = reader.header.map { $0.salt != segment.salt } ?? false
+            if !isOther, let found = reader.damages.first(where: { !$0.isHarmless }) { damage = found }
         }
         throw StorageError(.corrupt, "the segment can't be read: \(damage)", damages: [damage])
     }

@@ -92,7 +92,7 @@ struct SegmentFileReader {
         index = SegmentIndex(UnsafeRawBufferPointer(rebasing: bytes(got)[..<Int(header.tailLength)]), of: header)
     }
 
-    /// Makes the index again from the entries; `nil` when not all of their headers are right.
+    /// Makes the index again from the entries; `nil` when not all of their headers are those that were written.
     private mutating func rebuilt(_ header: SegmentHeader) async throws(StorageError) -> SegmentIndex? {
         guard size >= header.tailOffset else { return nil }
         var builder = SegmentIndexBuilder(entries: Int(header.count))
@@ -112,8 +112,9 @@ struct SegmentFileReader {
             }
             guard add(found, at: start, in: window, to: &builder) else { return nil }
         }
-        guard builder.entryBytes == Int(header.entryBytes), builder.first == header.first, builder.last == header.last
-        else { return nil }
+        guard builder.entryBytes == Int(header.entryBytes), builder.recordsChecksum == header.recordsChecksum else {
+            return nil
+        }
         return SegmentIndex(builder)
     }
 

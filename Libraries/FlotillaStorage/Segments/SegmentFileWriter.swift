@@ -62,7 +62,8 @@ struct SegmentFileWriter: Sendable {
     ) async throws(FileSystemError) -> Segment {
         var header = SegmentHeader(
             uid: uid, number: number, kind: kind, salt: salt, first: index.first, last: index.last,
-            count: UInt32(index.count), entryBytes: UInt32(index.entryBytes), tailLength: 0, hiding: hiding)
+            count: UInt32(index.count), entryBytes: UInt32(index.entryBytes), tailLength: 0, hiding: hiding,
+            recordsChecksum: index.recordsChecksum)
         let tail = index.tail(seed: header.seed)
         header.tailLength = UInt64(tail.readableBytes)
         try await put(tail, from: 0, count: tail.readableBytes)

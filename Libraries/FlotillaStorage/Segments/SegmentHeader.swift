@@ -22,7 +22,8 @@ import FlotillaWire
 /// | 104 | 8 | entries of older segments from this index on are hidden; all bits set for none |
 /// | 112 | 8 | compacted: the lowest order that it replaces; installed: the snapshot's last index; else 0 |
 /// | 120 | 8 | compacted: the highest order that it replaces; installed: the term of that entry; else 0 |
-/// | 128 | 28 | reserved, 0 |
+/// | 128 | 4 | CRC32C of the tail's records of all entries |
+/// | 132 | 24 | reserved, 0 |
 /// | 156 | 4 | CRC32C of bytes 0 to 155 |
 struct SegmentHeader: Equatable, Sendable {
     static let byteCount = 160
@@ -38,6 +39,8 @@ struct SegmentHeader: Equatable, Sendable {
     var entryBytes: UInt32
     var tailLength: UInt64
     var hiding: Segment.Hiding
+    /// Over what the tail says of the entries, so that a tail that is made again is known to be the same.
+    var recordsChecksum: UInt32
 
     /// Where the tail begins.
     var tailOffset: UInt64 { UInt64(SegmentFormat.entriesOffset) + UInt64(entryBytes) }
@@ -78,6 +81,7 @@ struct SegmentHeader: Equatable, Sendable {
         put(hiding.from.rawValue, at: 104)
         put(details.first, at: 112)
         put(details.second, at: 120)
+        put(recordsChecksum, at: 128)
         put(Checksum.crc32c(base, count: 156), at: 156)
     }
 
@@ -114,7 +118,8 @@ struct SegmentHeader: Equatable, Sendable {
             tailLength: fields.little(UInt64.self, at: 88),
             hiding: Segment.Hiding(
                 through: LogIndex(fields.little(UInt64.self, at: 96)),
-                from: LogIndex(fields.little(UInt64.self, at: 104))))
+                from: LogIndex(fields.little(UInt64.self, at: 104))),
+            recordsChecksum: fields.little(UInt32.self, at: 128))
         guard isPossible, fields.little(UInt64.self, at: 40) == kind.order(number: number),
             fields.little(UInt64.self, at: 80) == tailOffset
         else { return nil }
@@ -122,7 +127,7 @@ struct SegmentHeader: Equatable, Sendable {
 
     init(
         uid: ServerUID, number: UInt64, kind: Segment.Kind, salt: UInt64, first: LogIndex, last: LogIndex,
-        count: UInt32, entryBytes: UInt32, tailLength: UInt64, hiding: Segment.Hiding
+        count: UInt32, entryBytes: UInt32, tailLength: UInt64, hiding: Segment.Hiding, recordsChecksum: UInt32
     ) {
         self.uid = uid
         self.number = number
@@ -134,6 +139,7 @@ struct SegmentHeader: Equatable, Sendable {
         self.entryBytes = entryBytes
         self.tailLength = tailLength
         self.hiding = hiding
+        self.recordsChecksum = recordsChecksum
     }
 
     /// Whether its numbers fit together, so that everything behind may rely on them.

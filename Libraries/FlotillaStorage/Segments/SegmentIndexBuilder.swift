@@ -46,6 +46,9 @@ struct SegmentIndexBuilder: Sendable {
             Segment.StoredConfiguration(index: last, configuration: try ClusterConfiguration(from: &reader)))
     }
 
+    /// CRC32C of the records.
+    var recordsChecksum: UInt32 { Checksum.crc32c(records) }
+
     /// The tail of a file whose checksums start from `seed`.
     func tail(seed: UInt32) -> ByteBuffer {
         var tail = ByteBuffer()
