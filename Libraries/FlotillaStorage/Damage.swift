@@ -24,6 +24,10 @@ public struct Damage: Equatable, Sendable, CustomStringConvertible {
         case entryHeader = "entry header"
         /// The body of an entry whose header, and so its identity, is right.
         case entryBody = "entry body"
+        /// The tail of a segment, so that its entries can't be found.
+        case segmentIndex = "segment index"
+        /// A part of a file that could be made good from others. Nothing is lost by it.
+        case mended = "part that could be made good"
         /// Bytes that hold nothing are not zero. Nothing is lost by it.
         case padding = "padding"
         /// Entries that don't follow the log that they belong to.
@@ -59,7 +63,7 @@ public struct Damage: Equatable, Sendable, CustomStringConvertible {
     }
 
     /// Whether nothing that was written is lost by it.
-    public var isHarmless: Bool { kind == .padding }
+    public var isHarmless: Bool { kind == .padding || kind == .mended }
 
     /// One line for people.
     public var description: String {

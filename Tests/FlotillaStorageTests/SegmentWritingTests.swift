@@ -1,0 +1,148 @@
+import FlotillaStorage
+import FlotillaWire
+import NIOCore
+import Testing
+
+@Suite struct SegmentWritingTests {
+    @Test func whatIsWrittenIsReadAgain() async throws {
+        let disk = try await SegmentDisk.make()
+        let written = try await disk.write(1...50, term: 3, number: 1, body: 33)
+        #expect(written.count == 1)
+        let segment = try #require(written.first)
+        #expect(segment.first == 1 && segment.last == 50 && segment.count == 50 && segment.isDense)
+        #expect(segment.entryBytes == 50 * 73 && segment.kind == .flushed && segment.lastTime == 1_050)
+        #expect(Int(segment.fileBytes) == disk.disk.contents(disk.segments.path(1)).count)
+        let loaded = try await disk.load()
+        #expect(loaded.damages.isEmpty && loaded.set.segments == written && loaded.set.nextNumber == 2)
+        let expected = Sample.entryBytes(1...50, term: 3, body: 33).array
+        for limit in [1, 80, 500, 1 << 20] {
+            #expect(try await disk.log(loaded.set, maxBytes: limit) == expected)
+        }
+        #expect(
+            await disk.entry(7, loaded.set)
+                == .entry(Sample.entryBytes(7...7, term: 3, body: 33)))
+        #expect(await disk.reader.entry(at: 51, in: segment) == .missing)
+    }
+
+    @Test func manyEntriesAreSplitByNumberAndByBytes() async throws {
+        let disk = try await SegmentDisk.make()
+        let byNumber = try await disk.write(1...25, term: 1, number: 1, limits: SegmentLimits(maxEntries: 10))
+        #expect(byNumber.map(\.count) == [10, 10, 5])
+        #expect(byNumber.map(\.number) == [1, 2, 3])
+        // Entries of 60 bytes; one that is longer than the limit has a segment of its own.
+        let regions = [
+            SegmentDisk.region(26...30, term: 1), SegmentDisk.region(31...31, term: 2, body: 500),
+            SegmentDisk.region(32...35, term: 2),
+        ]
+        let byBytes = try await SegmentWriter(disk.segments, limits: SegmentLimits(maxBytes: 130)).write(
+            regions, from: 4, salt: 9)
+        #expect(byBytes.map(\.count) == [2, 2, 1, 1, 2, 2])
+        let loaded = try await disk.load()
+        #expect(loaded.set.segments == byNumber + byBytes)
+        #expect(loaded.set.lastIndex(behind: .zero) == 35)
+        let expected = Sample.entryBytes(1...30, term: 1).array + Sample.entryBytes(31...31, term: 2, body: 500).array
+        #expect(try await disk.log(loaded.set) == expected + Sample.entryBytes(32...35, term: 2).array)
+        #expect(
+            loaded.set.terms(behind: .zero) == [
+                Segment.TermRun(first: 1, term: 1), Segment.TermRun(first: 31, term: 2),
+            ])
+        #expect(loaded.set.terms(behind: 32) == [Segment.TermRun(first: 33, term: 2)])
+    }
+
+    @Test func entriesLongerThanTheMemoryTheyAreCopiedThrough() async throws {
+        let disk = try await SegmentDisk.make()
+        try await disk.write(1...4, term: 1, number: 1, body: 900_000)
+        let loaded = try await disk.load()
+        let expected = Sample.entryBytes(1...4, term: 1, body: 900_000).array
+        #expect(try await disk.log(loaded.set) == expected)
+    }
+
+    @Test func configurationsAreKnownWithoutReadingEntries() async throws {
+        let disk = try await SegmentDisk.make()
+        var bytes = Sample.entryBytes(1...2, term: 1)
+        var body = ByteBuffer()
+        Sample.configuration(5).encode(into: &body)
+        bytes.writeImmutableBuffer(Sample.entry(3, term: 2, body: body, kind: .configuration))
+        let table = MemoryTable()
+        table.append(bytes, first: 1, count: 3)
+        _ = try await SegmentWriter(disk.segments).write(table.regions(from: 1, through: 3), from: 1, salt: 1)
+        let found = try await disk.load().set.configurations(behind: .zero)
+        #expect(found == [Segment.StoredConfiguration(index: 3, configuration: Sample.configuration(5))])
+        #expect(try await disk.load().set.configurations(behind: 3).isEmpty)
+    }
+
+    @Test func sparseEntriesOfASnapshot() async throws {
+        let disk = try await SegmentDisk.make()
+        let writer = SegmentWriter(disk.segments, limits: SegmentLimits(maxEntries: 3))
+        var sequence = writer.begin(installing: 100, term: 7, from: 1, salt: 4)
+        for index in [3, 8, 9, 40, 77, 100] as [UInt64] {
+            try await sequence.append(Sample.entryBytes(index...index, term: index / 10, body: Int(index)))
+        }
+        #expect(sequence.count == 6)
+        let written = try await sequence.finish()
+        #expect(written.map(\.count) == [3, 3] && written.allSatisfy { !$0.isDense })
+        var loaded = try await disk.load()
+        #expect(loaded.set.segments == written)
+        #expect(loaded.installed.map(\.index) == [100, 100] && loaded.installed.map(\.term) == [7, 7])
+        for index in 1...110 as ClosedRange<UInt64> {
+            let isThere = [3, 8, 9, 40, 77, 100].contains(index)
+            let entry = Sample.entryBytes(index...index, term: index / 10, body: Int(index))
+            #expect(await disk.entry(LogIndex(index), loaded.set) == (isThere ? .entry(entry) : .missing))
+        }
+        #expect(loaded.set.lastIndex(behind: 100) == 100)
+        #expect(loaded.set.dropInstalled(exceptFor: 100, term: 7).isEmpty)
+        #expect(loaded.set.dropInstalled(exceptFor: 101, term: 8).isEmpty)
+        var other = loaded.set
+        #expect(other.dropInstalled(exceptFor: 100, term: 8) == [1, 2] && other.segments.isEmpty)
+        #expect(loaded.set.dropInstalled(exceptFor: 99, term: 7) == [1, 2])
+        #expect(loaded.set.nextNumber == 3)
+    }
+
+    @Test func entriesThatDoNotFollowAreRefusedAndLeaveNothing() async throws {
+        let disk = try await SegmentDisk.make()
+        let gap = [SegmentDisk.region(1...3, term: 1), SegmentDisk.region(5...6, term: 1)]
+        let error = await #expect(throws: StorageError.self) {
+            try await SegmentWriter(disk.segments).write(gap, from: 1, salt: 1)
+        }
+        #expect(error?.code == .corrupt && disk.names.isEmpty)
+        var sequence = SegmentWriter(disk.segments).begin(installing: 9, term: 1, from: 1, salt: 1)
+        try await sequence.append(Sample.entryBytes(5...5, term: 1))
+        await #expect(throws: StorageError.self) { try await sequence.append(Sample.entryBytes(5...5, term: 1)) }
+        #expect(disk.names.isEmpty)
+        var cut = SegmentWriter(disk.segments).begin(installing: 9, term: 1, from: 1, salt: 1)
+        let bytes = Sample.entryBytes(5...5, term: 1)
+        await #expect(throws: StorageError.self) {
+            try await cut.append(ByteBuffer(bytes: bytes.array.dropLast()))
+        }
+        #expect(disk.names.isEmpty)
+        var empty = SegmentWriter(disk.segments).begin(installing: 9, term: 1, from: 1, salt: 1)
+        #expect(try await empty.finish().isEmpty)
+    }
+
+    @Test func limitsThatMakeNoSenseAreRefused() {
+        #expect(throws: Never.self) { try SegmentLimits().validate() }
+        for limits in [
+            SegmentLimits(maxEntries: 0), SegmentLimits(maxEntries: 1 << 25), SegmentLimits(maxBytes: 39),
+            SegmentLimits(maxBytes: 2 << 30),
+        ] {
+            #expect(throws: StorageError.self) { try limits.validate() }
+        }
+    }
+
+    @Test(arguments: ["write", "sync", "rename", "sync directory", "open", "close"])
+    func aFailureLeavesNothingBehind(operation: String) async throws {
+        let disk = try await SegmentDisk.make()
+        let suffix = operation == "sync directory" ? SegmentDisk.directory : ".tmp"
+        // Full, 28, is what a writer meets most.
+        disk.disk.fail(operation, on: suffix, errno: 28, once: true)
+        let limits = SegmentLimits(maxEntries: 4)
+        let error = await #expect(throws: StorageError.self) {
+            try await disk.write(1...10, term: 1, number: 1, limits: limits)
+        }
+        #expect(error?.cause?.isOutOfSpace == true)
+        #expect(disk.names.isEmpty)
+        disk.disk.heal()
+        try await disk.write(1...10, term: 1, number: 4, limits: limits)
+        #expect(try await disk.load().set.lastIndex(behind: .zero) == 10)
+    }
+}
