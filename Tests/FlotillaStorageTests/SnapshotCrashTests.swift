@@ -48,8 +48,7 @@ import Testing
             do { try await job(disk) } catch { isDone = false }
             for crash in Crash.allCases {
                 let comment: Comment = "\(crash) after \(operations)"
-                let names = try await startAgain(crash.strike(disk), allowed: allowed, comment)
-                if isDone { #expect(names == allowed.last, comment) }
+                try await startAgain(crash.strike(disk), allowed: isDone ? allowed.suffix(1) : allowed, comment)
             }
             if isDone { break }
             operations += 1
@@ -61,7 +60,7 @@ import Testing
     /// Starts with a crash after each operation, then without any.
     private func startAgain(
         _ crashed: SnapshotDisk, allowed: [[String]], _ comment: Comment
-    ) async throws -> [String] {
+    ) async throws {
         let names = try await check(SnapshotDisk(copying: crashed), allowed: allowed, comment)
         for operations in 0... {
             let disk = SnapshotDisk(copying: crashed)
@@ -69,14 +68,15 @@ import Testing
             var isDone = true
             do { _ = try await disk.load() } catch { isDone = false }
             for crash in Crash.allCases {
-                #expect(try await check(crash.strike(disk), allowed: [names], comment) == names, comment)
+                // Nobody has built on what an unfinished start has seen.
+                try await check(crash.strike(disk), allowed: isDone ? [names] : allowed, comment)
             }
             if isDone { break }
         }
-        return names
     }
 
     /// Everything that is there is whole, and nothing else is.
+    @discardableResult
     private func check(_ disk: SnapshotDisk, allowed: [[String]], _ comment: Comment) async throws -> [String] {
         let (set, damages) = try await disk.load()
         #expect(damages.isEmpty, comment)
@@ -147,14 +147,11 @@ import Testing
         let sender = try await SnapshotDisk()
         let file = try await sender.write(at: 60, pieces: pieces, live: live)
         try await crashEverywhere(disk, allowed: [disk.names]) { disk in
-            let here = disk.names
             var receiver = try await SnapshotReceiver.begin(
                 directory: SnapshotDisk.directory, index: 60, term: 7, length: file.bytes, files: disk.files)
             try await receiver.append(at: 0, ByteBuffer(bytes: sender.disk.contents(file.path)))
             _ = try await receiver.finish()
-            #expect(disk.names.count == here.count + 1)
             await receiver.abandon()
-            #expect(disk.names == here)
         }
     }
 

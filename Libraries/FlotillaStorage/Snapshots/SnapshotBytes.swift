@@ -64,7 +64,9 @@ struct SnapshotBytes: Sendable {
         return result
     }
 
-    private mutating func fill(from offset: UInt64, count: Int) async throws(StorageError) {
+    private mutating func fill(from offset: UInt64, count ahead: Int) async throws(StorageError) {
+        // There are many small snapshots; they need no memory that they can't fill.
+        let count = min(ahead, Int(clamping: size))
         if memory.capacity < count { memory = AlignedMemory(capacity: count) }
         // A read that fails may have changed the memory.
         window = 0..<0

@@ -52,7 +52,8 @@ package struct SnapshotReceiver: Sendable {
             try await files.removeIfThere(path)
             return try await files.open(path, [.write, .createNew])
         }
-        return SnapshotReceiver(directory: directory, index: index, term: term, length: length, files: files, file: file)
+        return SnapshotReceiver(
+            directory: directory, index: index, term: term, length: length, files: files, file: file)
     }
 
     /// The longest file that any receiver takes.
@@ -66,7 +67,7 @@ package struct SnapshotReceiver: Sendable {
         self.term = term
         self.length = length
         self.files = files
-        stage = .receiving(file, AlignedMemory(capacity: SnapshotFormat.transferBytes))
+        stage = .receiving(file, AlignedMemory(capacity: min(SnapshotFormat.transferBytes, Int(clamping: length))))
     }
 
     private var name: String { SnapshotFormat.incomingName(index, term) }
