@@ -207,7 +207,7 @@ extension SnapshotReader {
         while progress.tally.livePieces < end.tally.livePieces, case .live(let piece)? = try await nextPiece() {
             do { try live.append(encoded: piece) } catch { throw damaged(at: progress.offset, error.message) }
         }
-        guard live.count == liveCount else {
+        guard live.count == liveCount, progress.tally.livePieces == end.tally.livePieces else {
             throw damaged(at: progress.offset, kind: .snapshotEnd, "\(live.count) live indexes instead of \(liveCount)")
         }
         rewind()

@@ -76,6 +76,7 @@ struct SnapshotDisk {
 struct SnapshotContents: Equatable {
     var metadata: SnapshotMetadata
     var pieces: [ByteBuffer] = []
+    var sessions: [ByteBuffer] = []
     var live = LiveIndexes()
 
     init(metadata: SnapshotMetadata) { self.metadata = metadata }
@@ -83,7 +84,7 @@ struct SnapshotContents: Equatable {
     mutating func add(_ piece: SnapshotPiece) throws(StorageError) {
         switch piece {
         case .state(let bytes): pieces.append(bytes)
-        case .session: throw StorageError(.corrupt, "nobody writes sessions yet")
+        case .session(let bytes): sessions.append(bytes)
         case .live(let bytes):
             do { try live.append(encoded: bytes) } catch { throw StorageError(.corrupt, error.message) }
         }
