@@ -22,7 +22,7 @@ final class MemoryFileSystem: FileSystem {
         var locked: Set<Int> = []
         var next = 1
         var journal: [String] = []
-        var failures: [(operation: String, path: String, errno: Int32, once: Bool)] = []
+        var failures: [(operation: String, path: String, errno: Int32, once: Bool, spared: Int)] = []
         var remaining: Int?
         var directUnsupported = false
     }
@@ -50,9 +50,9 @@ final class MemoryFileSystem: FileSystem {
     /// What was done, such as `write /wal/x 4096 8192`.
     var journal: [String] { state.withLock { $0.journal } }
 
-    /// Makes operations of a name on paths with a suffix fail, once or always.
-    func fail(_ operation: String, on suffix: String, errno: Int32, once: Bool = false) {
-        state.withLock { $0.failures.append((operation, suffix, errno, once)) }
+    /// Makes operations of a name on paths with a suffix fail, once or always, after so many that work.
+    func fail(_ operation: String, on suffix: String, errno: Int32, once: Bool = false, after spared: Int = 0) {
+        state.withLock { $0.failures.append((operation, suffix, errno, once, spared)) }
     }
 
     /// Lets everything work again.
@@ -64,10 +64,10 @@ final class MemoryFileSystem: FileSystem {
     /// Refuses direct writes, as some file systems do.
     func refuseDirect() { state.withLock { $0.directUnsupported = true } }
 
-    /// Loses what was not synced.
-    func losePower() {
+    /// Loses what was not synced; names may have become durable by themselves.
+    func losePower(keepingNames: Bool = false) {
         state.withLock { state in
-            state.names = state.durableNames
+            if !keepingNames { state.names = state.durableNames }
             for key in state.files.keys { state.files[key]?.losePower() }
         }
     }
@@ -124,6 +124,10 @@ final class MemoryFileSystem: FileSystem {
         let place = state.failures.firstIndex { $0.operation == operation.name && path.hasSuffix($0.path) }
         guard let place else { return nil }
         let failure = state.failures[place]
+        if failure.spared > 0 {
+            state.failures[place].spared -= 1
+            return nil
+        }
         if failure.once { state.failures.remove(at: place) }
         return failure.errno
     }
