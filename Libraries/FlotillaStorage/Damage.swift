@@ -34,6 +34,8 @@ public struct Damage: Equatable, Sendable, CustomStringConvertible {
         case gap = "gap in a log"
         /// A record of a server that was never created.
         case unknownServer = "record of an unknown server"
+        /// A snapshot for which the log was cut is not there, or can't be read.
+        case snapshotMissing = "missing snapshot"
         /// A block of a snapshot; the rest of the snapshot can't be read.
         case snapshotBlock = "block of a snapshot"
         /// The end block of a snapshot, without which there is no telling whether it is whole.

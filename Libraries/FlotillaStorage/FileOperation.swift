@@ -42,6 +42,8 @@ public enum FileOperation: Sendable {
     case list(path: String)
     /// Makes a directory; gives `.done`, or EEXIST.
     case makeDirectory(path: String)
+    /// Removes a directory that is empty; gives `.done`.
+    case removeDirectory(path: String)
     /// The length of a file; gives `.size`, or ENOENT.
     case size(path: String)
     /// Locks a file against every other opener until it is closed; gives `.done`, or EWOULDBLOCK.
@@ -62,6 +64,7 @@ public enum FileOperation: Sendable {
         case .remove: "remove"
         case .list: "list"
         case .makeDirectory: "make directory"
+        case .removeDirectory: "remove directory"
         case .size: "look up"
         case .lock: "lock"
         }

@@ -49,6 +49,7 @@ public final class PosixFileSystem: FileSystem {
         case .remove(let path): try call { Int(unlink(path)) }
         case .list(let path): return .names(try names(in: path))
         case .makeDirectory(let path): try call { Int(mkdir(path, 0o755)) }
+        case .removeDirectory(let path): try call { Int(rmdir(path)) }
         case .size(let path): return .size(try size(of: path))
         case .lock(let file): try call { Int(flock(file.rawValue, LOCK_EX | LOCK_NB)) }
         }
@@ -58,7 +59,7 @@ public final class PosixFileSystem: FileSystem {
     private func path(of operation: FileOperation) -> String {
         switch operation {
         case .open(let path, _), .syncDirectory(let path), .rename(let path, _), .remove(let path), .list(let path),
-            .makeDirectory(let path), .size(let path):
+            .makeDirectory(let path), .removeDirectory(let path), .size(let path):
             path
         case .close(let file), .read(let file, _, _, _), .write(let file, _, _, _), .zeroFill(let file, _),
             .syncData(let file), .syncAll(let file), .lock(let file):

@@ -22,6 +22,8 @@ public struct RecoveredServer {
     public var snapshotFloor: (index: LogIndex, term: Term)?
     /// The leader's time in its last entry that is not in the table, or at the snapshot's end.
     public var baseTime: UInt64
+    /// Its segments and snapshots; `nil` where nobody looked for any.
+    package internal(set) var files: ServerFiles?
     private let snapshotConfiguration: (index: LogIndex, configuration: ClusterConfiguration)?
     /// The term of the entry where the snapshot ends, as the last record of it says.
     private var termAtSnapshot: Term?
@@ -102,6 +104,13 @@ extension RecoveredServer {
         if isOther || table.lastIndex < snapshot.index { begin(after: snapshot.index) }
         let first = snapshotConfiguration ?? configurations.last { $0.index <= snapshot.index } ?? configurations[0]
         configurations = [first] + configurations.filter { $0.index > max(snapshot.index, first.index) }
+    }
+
+    /// Takes the files that were found of it, which show what the log says.
+    mutating func take(_ found: ServerFiles?) {
+        var settled = found
+        settled?.settle(with: self)
+        files = settled
     }
 
     /// Drops all entries; the next will stand behind an index.

@@ -46,10 +46,51 @@ public struct Recovery {
         try settings.validate()
         var recovery = Recovery(settings: settings, nodeID: nodeID, bases: bases, files: files)
         try await recovery.read()
+        return recovery.result
+    }
+
+    /// Reads the log of a node, and what its servers have in segments and snapshots.
+    ///
+    /// - Parameter dataDirectory: the directory that holds the servers' files.
+    public static func run(
+        settings: WALSettings, nodeID: NodeID, dataDirectory: String, files: AsyncFiles
+    ) async throws(StorageError) -> sending RecoveredNode {
+        try settings.validate()
+        let contents = try await ServersDirectory(of: dataDirectory, files: files).load()
+        var recovery = Recovery(
+            settings: settings, nodeID: nodeID, bases: contents.servers.mapValues(\.base), files: files)
+        for damage in contents.damages { recovery.add(damage) }
+        try await recovery.read()
+        var node = recovery.result
+        for position in node.servers.indices {
+            node.servers[position].take(contents.servers[node.servers[position].creation.uid])
+        }
+        try recovery.check(node.servers)
+        return node
+    }
+
+    private var result: RecoveredNode {
+        let recovery = self
         return RecoveredNode(
             servers: recovery.replay.sortedServers, peers: recovery.replay.latest.sortedPeers,
             tombstones: recovery.replay.latest.sortedTombstones, closedFiles: recovery.closedFiles,
             start: WALStart(position: recovery.position, latest: recovery.replay.latest), report: recovery.report)
+    }
+
+    /// What a server has outside the log must fit what the log says.
+    private mutating func check(_ servers: [RecoveredServer]) throws(StorageError) {
+        for server in servers {
+            let directory = server.files?.snapshots.directory.path ?? settings.directory
+            if let floor = server.snapshotFloor, floor.index > server.files?.metadata?.index ?? .zero {
+                add(Damage(file: directory, offset: 0, kind: .snapshotMissing, server: server.creation.uid))
+            }
+            for gap in server.files?.segments.gaps(behind: server.snapshot.index) ?? [] {
+                add(
+                    Damage(
+                        file: directory, offset: 0, kind: .gap, server: server.creation.uid, entries: gap))
+            }
+        }
+        try refuseDamage()
     }
 
     private mutating func read() async throws(StorageError) {

@@ -10,6 +10,8 @@ public struct StorageError: Error, Equatable, CustomStringConvertible {
             case corrupt
             case setting
             case tooLarge = "too large"
+            case machine
+            case gone
         }
         private let value: Value
         private init(_ value: Value) { self.value = value }
@@ -27,6 +29,10 @@ public struct StorageError: Error, Equatable, CustomStringConvertible {
         public static let setting = Code(.setting)
         /// Something does not fit where it must.
         public static let tooLarge = Code(.tooLarge)
+        /// A machine can't be written down, or refuses what was.
+        public static let machine = Code(.machine)
+        /// What was asked for is not there any more.
+        public static let gone = Code(.gone)
         /// The code's name.
         public var description: String { value.rawValue }
     }

@@ -42,7 +42,7 @@ struct DiskJob {
     var path: String {
         switch operation {
         case .open(let path, _), .syncDirectory(let path), .rename(let path, _), .remove(let path), .list(let path),
-            .makeDirectory(let path), .size(let path):
+            .makeDirectory(let path), .removeDirectory(let path), .size(let path):
             path
         case .close, .read, .write, .zeroFill, .syncData, .syncAll, .lock: handle?.path ?? "a file that is not open"
         }

@@ -24,7 +24,7 @@ package struct DiskSettings: Equatable, Sendable {
         case .read: readNanoseconds
         case .write: isDurable ? syncNanoseconds : writeNanoseconds
         case .zeroFill, .syncData, .syncAll, .syncDirectory: syncNanoseconds
-        case .open, .close, .rename, .remove, .list, .makeDirectory, .size, .lock: metadataNanoseconds
+        case .open, .close, .rename, .remove, .list, .makeDirectory, .removeDirectory, .size, .lock: metadataNanoseconds
         }
     }
 }

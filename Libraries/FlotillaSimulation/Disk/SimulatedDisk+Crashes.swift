@@ -70,7 +70,8 @@ extension SimulatedDisk {
             file.forgetWrites()
             let part = random.number(0...Int(count) / DiskFile.sectorBytes) * DiskFile.sectorBytes
             file.putZeros(count: luck == 1 ? Int(count) : part)
-        case .open, .syncData, .syncAll, .syncDirectory, .rename, .remove, .makeDirectory: performUnheard(job)
+        case .open, .syncData, .syncAll, .syncDirectory, .rename, .remove, .makeDirectory, .removeDirectory:
+            performUnheard(job)
         case .close, .read, .list, .size, .lock: break
         }
     }

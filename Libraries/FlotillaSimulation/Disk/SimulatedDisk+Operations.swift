@@ -27,6 +27,7 @@ extension SimulatedDisk {
             names.remove(path)
         case .list(let path): return .names(try list(path))
         case .makeDirectory(let path): try makeDirectory(path)
+        case .removeDirectory(let path): try removeDirectory(path)
         case .size(let path): return .size(try size(path))
         case .lock(let number): try lock(number, job)
         }
@@ -108,6 +109,16 @@ extension SimulatedDisk {
         try checkParent(of: path)
         try checkSpace(isNeeded: true)
         names.make(path, .directory)
+    }
+
+    private func removeDirectory(_ path: String) throws(DiskError) {
+        switch names[path] {
+        case .directory: break
+        case .file: throw DiskError(ENOTDIR)
+        case nil: throw DiskError(ENOENT)
+        }
+        guard names.names(in: path).isEmpty else { throw DiskError(ENOTEMPTY) }
+        names.remove(path)
     }
 
     private func list(_ path: String) throws(DiskError) -> [String] {

@@ -147,7 +147,9 @@ extension FileOperation {
     fileprivate var changesContents: Bool {
         switch self {
         case .write, .zeroFill, .syncData, .syncAll: true
-        case .open, .close, .read, .lock, .syncDirectory, .rename, .remove, .list, .makeDirectory, .size: false
+        case .open, .close, .read, .lock, .syncDirectory, .rename, .remove, .list, .makeDirectory,
+            .removeDirectory, .size:
+            false
         }
     }
 
@@ -157,7 +159,7 @@ extension FileOperation {
         case .close(let file), .read(let file, _, _, _), .write(let file, _, _, _), .zeroFill(let file, _),
             .syncData(let file), .syncAll(let file), .lock(let file):
             file
-        case .open, .syncDirectory, .rename, .remove, .list, .makeDirectory, .size: nil
+        case .open, .syncDirectory, .rename, .remove, .list, .makeDirectory, .removeDirectory, .size: nil
         }
     }
 }

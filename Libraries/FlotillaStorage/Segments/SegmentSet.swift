@@ -133,6 +133,11 @@ extension SegmentSet {
         slices(from: floor.next, through: Segment.Hiding.never.previous).last?.range.upperBound ?? floor
     }
 
+    /// The last index that any segment shows at or before an index; zero when none does.
+    package func lastShown(through index: LogIndex) -> LogIndex {
+        shown.last { $0.range.lowerBound <= index }.map { min($0.range.upperBound, index) } ?? .zero
+    }
+
     /// Consecutive entries from an index on, through another or as far as they are there without a gap.
     package func slices(from: LogIndex, through: LogIndex) -> [SegmentSlice] {
         var slices: [SegmentSlice] = []

@@ -6,7 +6,7 @@ package struct SnapshotDirectory: Sendable, Hashable {
     package let path: String
     /// The server, which reports of damage name.
     package let server: ServerUID
-    /// The cluster of which every snapshot in it must be.
+    /// The cluster of which every snapshot in it must be; `none` where that is not known yet.
     package let cluster: ClusterID
 
     /// A directory of these parts.
@@ -65,6 +65,10 @@ package struct SnapshotFile: Sendable, Hashable {
         self.term = term
         self.bytes = bytes
         self.liveCount = liveCount
+    }
+
+    func moved(to owner: SnapshotDirectory) -> SnapshotFile {
+        SnapshotFile(directory: owner, kind: kind, index: index, term: term, bytes: bytes, liveCount: liveCount)
     }
 
     /// Its name: the kind, then index and term as sixteen lower-case hexadecimal digits each.

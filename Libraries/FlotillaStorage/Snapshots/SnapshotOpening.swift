@@ -40,7 +40,7 @@ struct SnapshotOpening {
 
     /// Refuses a snapshot that is another one than its name and its directory say.
     func check(cluster: ClusterID, index: LogIndex, term: Term) throws(StorageError) {
-        guard metadata.cluster == cluster, metadata.index == index, metadata.term == term else {
+        guard metadata.cluster == cluster || cluster == .none, metadata.index == index, metadata.term == term else {
             throw directory.damaged(
                 name, at: UInt64(SnapshotHeader.byteCount), kind: .fileHeader,
                 "it is a snapshot of cluster \(metadata.cluster) at \(metadata.index) of term \(metadata.term) instead "

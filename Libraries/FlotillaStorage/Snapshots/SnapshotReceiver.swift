@@ -146,6 +146,13 @@ package struct SnapshotReceiver: Sendable {
         try await asStorageError { () async throws(FileSystemError) in try await files.perform(.close(file)) }
     }
 
+    /// The live indexes of the verified file. `finish` must have succeeded.
+    package func liveIndexes() async throws(StorageError) -> LiveIndexes {
+        guard case .verified = stage else { preconditionFailure("a snapshot that was not verified") }
+        var reader = try await SnapshotReader.open(name, in: directory, index: index, term: term, files: files)
+        return try await reader.use { (reader) async throws(StorageError) in try await reader.liveIndexes() }
+    }
+
     /// Gives the verified file its name as a snapshot, and makes that durable. `finish` must have succeeded.
     ///
     /// When only the sync of the directory fails, the file may be there under its name, which does no harm: it is

@@ -20,6 +20,16 @@ package struct SnapshotSet: Sendable, Equatable {
     /// A set without any.
     package init(directory: SnapshotDirectory) { self.directory = directory }
 
+    /// The same files as those of a cluster, now that it is known.
+    package func belonging(to cluster: ClusterID) -> SnapshotSet {
+        let owner = SnapshotDirectory(path: directory.path, server: directory.server, cluster: cluster)
+        var set = SnapshotSet(directory: owner)
+        set.snapshots = snapshots.map { $0.moved(to: owner) }
+        set.checkpoints = checkpoints.map { $0.moved(to: owner) }
+        set.damaged = damaged.map { $0.moved(to: owner) }
+        return set
+    }
+
     /// The snapshot from which the server starts.
     package var newestSnapshot: SnapshotFile? { snapshots.last }
 

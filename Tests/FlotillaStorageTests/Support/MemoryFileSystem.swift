@@ -135,7 +135,7 @@ final class MemoryFileSystem: FileSystem {
     private static func path(_ operation: FileOperation, _ state: State) -> String {
         switch operation {
         case .open(let path, _), .syncDirectory(let path), .rename(let path, _), .remove(let path), .list(let path),
-            .makeDirectory(let path), .size(let path):
+            .makeDirectory(let path), .removeDirectory(let path), .size(let path):
             path
         case .close(let file), .read(let file, _, _, _), .write(let file, _, _, _), .zeroFill(let file, _),
             .syncData(let file), .syncAll(let file), .lock(let file):
@@ -185,6 +185,9 @@ final class MemoryFileSystem: FileSystem {
         case .list:
             guard state.directories.contains(path) else { return .failure(Failed(number: ENOENT)) }
             return .success(.names(names(in: path, state)))
+        case .removeDirectory:
+            guard names(in: path, state).isEmpty else { return .failure(Failed(number: ENOTEMPTY)) }
+            guard state.directories.remove(path) != nil else { return .failure(Failed(number: ENOENT)) }
         case .makeDirectory:
             guard state.directories.insert(path).inserted else { return .failure(Failed(number: EEXIST)) }
         case .size:
