@@ -38,6 +38,7 @@ public struct MachineRegistry: Sendable {
             throw FlotillaError(.invalidArgument, "machine '\(name)' refuses its configuration: \(error)")
         }
     }
+
     /// Makes a machine in its first state that is to take the pieces of a snapshot.
     ///
     /// - Throws: as `makeMachine`.

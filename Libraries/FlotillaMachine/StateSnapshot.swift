@@ -1,6 +1,5 @@
 import FlotillaWire
 import NIOCore
-import Synchronization
 
 /// The frozen state of a machine, to be written down on another thread while the machine goes on.
 ///
@@ -9,9 +8,8 @@ public struct StateSnapshot: Sendable {
     /// About how many bytes a piece should have: large enough to be worth a write, small enough to wait for.
     public static let pieceBytes = 256 << 10
 
-    /// Gives the pieces of the encoded state one after the other, and `nil` once there is no more. They go through once.
-    ///
-    /// Called by one thread at a time.
+    /// Gives the pieces of the encoded state one after the other, and `nil` once there is no more. They go through
+    /// once, on any thread, but each call must have ended before the next begins.
     ///
     /// - Throws: when the state can't be encoded. The snapshot is then of no use.
     public let next: @Sendable () throws -> ByteBuffer?
@@ -27,7 +25,7 @@ public struct StateSnapshot: Sendable {
         liveIndexes: @escaping @Sendable () -> LiveIndexes = { LiveIndexes() }
     ) {
         let cursor = Cursor(start)
-        self.next = { try cursor.position.withLock { try next(&$0) } }
+        self.next = { try next(&cursor.position) }
         self.liveIndexes = liveIndexes
     }
 
@@ -42,10 +40,12 @@ public struct StateSnapshot: Sendable {
         }
     }
 
-    /// Where a snapshot stands in its pieces. Nobody waits for the lock, since only one thread pulls them.
-    private final class Cursor<Position: Sendable>: Sendable {
-        let position: Mutex<Position>
-        init(_ start: Position) { position = Mutex(start) }
+    /// Where a snapshot stands in its pieces.
+    ///
+    /// Unchecked, because only `next` touches it, whose calls follow one another, as it says.
+    private final class Cursor<Position: Sendable>: @unchecked Sendable {
+        var position: Position
+        init(_ start: Position) { position = start }
     }
 }
 

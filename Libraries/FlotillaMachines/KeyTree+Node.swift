@@ -1,7 +1,7 @@
 extension KeyTree {
-    /// A leaf, which has the place of a value beside each key of its row, or an inner node, whose row holds one separator
-    /// less than it has children: every key of child `i` is below separator `i`, every key of child `i + 1` is not. A separator shares the memory
-    /// of the key that it was cut from, whether that is still in the tree or not.
+    /// A leaf, which has the place of a value beside each key of its row, or an inner node, whose row holds one
+    /// separator less than it has children: every key of child `i` is below separator `i`, every key of child `i + 1` is
+    /// not. A separator shares the memory of the key that it was, whether that key is still in the tree or not.
     ///
     /// Unchecked, because a node is written only while exactly one tree refers to it, which `isKnownUniquelyReferenced`
     /// says before each write; a node that several trees share is never changed again, so any thread may read it.

@@ -49,7 +49,8 @@ extension KeyValue {
 
     /// The next piece with keys and the last of these; `nil` when there are none left.
     private static func piece(of pairs: KeyTree, _ progress: Progress) -> (piece: ByteBuffer, last: KeyBytes)? {
-        var piece = ByteBufferAllocator().buffer(capacity: StateSnapshot.pieceBytes)
+        // Enough for most keys; a piece with longer ones grows.
+        var piece = ByteBufferAllocator().buffer(capacity: min(pairs.count * 64, StateSnapshot.pieceBytes))
         piece.writeLittle(Piece.keys)
         piece.writeLittle(UInt32(0))
         var count: UInt32 = 0

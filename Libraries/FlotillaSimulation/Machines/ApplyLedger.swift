@@ -37,7 +37,7 @@ package final class ApplyLedger: @unchecked Sendable {
 
     /// A node has taken over the state after an entry.
     func restored(_ cluster: String, _ index: LogIndex, chain: UInt64, by owner: Int) {
-        // Index zero is far behind the last line, like all that are not known.
+        // Index zero gives a position that no line has.
         let position = Int(truncatingIfNeeded: index.rawValue &- 1)
         guard let lines = lines[cluster], lines.indices.contains(position) else {
             return fail("node \(owner + 1) restores \(cluster) at entry \(index), which nobody has applied")
