@@ -19,16 +19,16 @@ struct KeyValueFreezingTests {
         let runner = Runner()
         var model = Model()
         var frozen: [Frozen] = []
-        for step in 0..<8_000 {
-            let command = model.randomCommand(putting: (step / 3_000) == 1 ? 10 : 80, &generator)
+        for step in 0..<3_000 {
+            let command = model.randomCommand(putting: (step / 1_000) == 1 ? 10 : 80, &generator)
             let reply = runner.apply(command)
             #expect(reply == model.apply(command, at: runner.index))
-            if Int.random(in: 0..<400, using: &generator) == 0 {
+            if Int.random(in: 0..<200, using: &generator) == 0 {
                 frozen.append(
                     Frozen(snapshot: try #require(runner.machine.snapshot()), model: model, log: runner.log))
             }
             // Written down while commands go on, in no particular order.
-            if Int.random(in: 0..<500, using: &generator) == 0, let old = frozen.popLast() {
+            if Int.random(in: 0..<300, using: &generator) == 0, let old = frozen.popLast() {
                 try check(old, &generator)
             }
         }
@@ -45,7 +45,7 @@ struct KeyValueFreezingTests {
         #expect(copy.ask(.count) == .count(frozen.model.pairs.count))
         // It goes on as the one that it was made from.
         var model = frozen.model
-        for _ in 0..<300 {
+        for _ in 0..<100 {
             let command = model.randomCommand(putting: 60, &generator)
             let reply = copy.apply(command)
             #expect(reply == model.apply(command, at: copy.index))
