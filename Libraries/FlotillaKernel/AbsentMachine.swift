@@ -7,7 +7,7 @@ import NIOCore
 final class AbsentMachine: HostedMachine {
     override func answer(
         _ query: ByteBuffer, at context: QueryContext, into buffer: inout ByteBuffer
-    ) throws(WireError) {
+    ) throws(WireError) -> PendingRead? {
         throw WireError(.malformed, "there is no machine that could read it")
     }
 }

@@ -131,17 +131,21 @@ extension Kernel {
 
     // MARK: Effects
 
-    /// What machines want done: only the leader does it.
+    /// What machines want done.
     private func issue(_ effects: Effects, of server: HostedServer) {
-        guard !effects.list.isEmpty, server.core.role == .leader, server.core.transferTarget == nil,
-            !server.core.isRetiring
-        else { return }
+        guard !effects.list.isEmpty else { return }
+        let mayAppend =
+            server.core.role == .leader && server.core.transferTarget == nil && !server.core.isRetiring
         for effect in effects.list {
             switch effect {
-            case .append(let command): appendOwn(command, for: server)
+            case .append(let command):
+                guard mayAppend else { continue }
+                appendOwn(command, for: server)
+                markDirty(server)
+            // No log is cut so far, so nobody asks which part of it is still needed.
+            case .releaseCursor, .checkpoint: break
             }
         }
-        markDirty(server)
     }
 
     private func appendOwn(_ command: ByteBuffer, for server: HostedServer) {

@@ -64,44 +64,79 @@ extension Kernel {
 
     private func answer(_ ticket: WaitingReads.Ticket, from server: HostedServer) {
         guard let link = links[ticket.link] else { return }
-        let context = QueryContext(
-            index: server.applied, term: server.appliedTerm, machineVersion: server.machineVersion)
+        let context = queryContext(of: server)
         var unreadable: [UInt64] = []
         var unsent: [UInt64] = []
+        var waiting: [WaitingEntryRead] = []
         // It was read before without an error; what it throws now can only be the same nothing.
         _ = try? QueryBatch.decode(ticket.body) { correlation, query in
             guard link.unsentBytes < Self.unsentBytesMax else { return unsent.append(correlation) }
-            // Item by item, so that a frame is closed when it has grown long.
-            link.writeResults(.answers, server: server.uid, term: server.core.term) { buffer in
-                let isReadable = write(query, correlation, to: server.machine, at: context, into: &buffer)
-                if !isReadable { unreadable.append(correlation) }
-                return isReadable ? 1 : 0
+            switch look(up: query, correlation, at: context, in: server, for: link) {
+            case .answered: break
+            case .unreadable: unreadable.append(correlation)
+            case .needs(let pending):
+                let read = WaitingEntryRead(
+                    link: link.id, correlation: correlation, query: query, context: context, pending: pending)
+                if !finishFromMemory(read, of: server) { waiting.append(read) }
             }
         }
         markDirty(link)
-        reject(unsent, server: server.uid, FlotillaError(.busy, "too many answers wait to be read"), on: link)
-        let error = FlotillaError(.malformed, "the machine of \(server.creation.id) can't read this query")
-        reject(unreadable, server: server.uid, error, on: link)
+        reject(unsent, server: server.uid, Self.tooManyAnswers, on: link)
+        reject(unreadable, server: server.uid, unreadableQuery(server), on: link)
+        fetchEntries(for: waiting, of: server)
     }
 
     /// How many bytes of answers may gather for one connection in a turn.
-    private static let unsentBytesMax = 32 << 20
+    static let unsentBytesMax = 32 << 20
+    static let tooManyAnswers = FlotillaError(.busy, "too many answers wait to be read")
 
-    /// Appends the answer to one query; nothing when the machine can't read the query.
-    private func write(
-        _ query: ByteBuffer, _ correlation: UInt64, to machine: HostedMachine, at context: QueryContext,
-        into buffer: inout ByteBuffer
-    ) -> Bool {
-        let start = buffer.writerIndex
-        buffer.writeMultipleIntegers(correlation, context.index.rawValue, UInt32(0), endianness: .little)
-        do {
-            try machine.answer(query, at: context, into: &buffer)
+    func unreadableQuery(_ server: HostedServer) -> FlotillaError {
+        FlotillaError(.malformed, "the machine of \(server.creation.id) can't read this query")
+    }
+
+    func queryContext(of server: HostedServer) -> QueryContext {
+        QueryContext(index: server.applied, term: server.appliedTerm, machineVersion: server.machineVersion)
+    }
+
+    /// What has become of a query.
+    enum LookUp {
+        case answered
+        /// The machine can't read it.
+        case unreadable
+        case needs(PendingRead)
+    }
+
+    /// Has the machine answer a query, or say what it needs for that.
+    func look(
+        up query: ByteBuffer, _ correlation: UInt64, at context: QueryContext, in server: HostedServer, for link: Link
+    ) -> LookUp {
+        var outcome = LookUp.answered
+        writeAnswer(correlation, at: context, from: server, to: link) { buffer in
+            do {
+                guard let pending = try server.machine.answer(query, at: context, into: &buffer) else { return true }
+                outcome = .needs(pending)
+            } catch { outcome = .unreadable }
+            return false
+        }
+        return outcome
+    }
+
+    /// Appends the answer to one query if there is one, which `write` says. Item by item, so that a frame is closed when
+    /// it has grown long.
+    func writeAnswer(
+        _ correlation: UInt64, at context: QueryContext, from server: HostedServer, to link: Link,
+        _ write: (inout ByteBuffer) -> Bool
+    ) {
+        link.writeResults(.answers, server: server.uid, term: server.core.term) { buffer in
+            let start = buffer.writerIndex
+            buffer.writeMultipleIntegers(correlation, context.index.rawValue, UInt32(0), endianness: .little)
+            guard write(&buffer) else {
+                buffer.moveWriterIndex(to: start)
+                return 0
+            }
             let length = buffer.writerIndex - start - ResultBatch.itemByteCount
             buffer.setInteger(UInt32(length), at: start + 16, endianness: .little)
-            return true
-        } catch {
-            buffer.moveWriterIndex(to: start)
-            return false
+            return 1
         }
     }
 

@@ -111,6 +111,8 @@ public final class Link {
     private func closeResults() {
         guard let open = results else { return }
         results = nil
+        // Nothing has come of what the frame was begun for.
+        guard open.count > 0 else { return tail.moveWriterIndex(to: open.frameStart) }
         ResultBatch.setCount(open.count, from: open.headStart, in: &tail)
         tail.endFrame(from: open.frameStart)
     }

@@ -38,11 +38,30 @@ open class HostedMachine {
     }
 
     /// Answers an encoded query by appending the encoded answer.
+    ///
+    /// - Returns: `nil` when the answer was appended; otherwise what must be read from the log for it, and nothing was
+    ///   appended.
+    /// - Throws: `WireError` when the query can't be read.
     open func answer(
         _ query: ByteBuffer, at context: QueryContext, into buffer: inout ByteBuffer
-    ) throws(WireError) {
+    ) throws(WireError) -> PendingRead? {
         preconditionFailure("a hosted machine must answer queries")
     }
+
+    /// The state as it is, to be written down on another thread; `nil` when the machine knows no snapshots.
+    open func freeze() -> StateSnapshot? { nil }
+
+    /// Takes the next piece of a snapshot into a machine in its first state.
+    ///
+    /// - Throws: `WireError` when the piece is refused. The machine is then of no use.
+    open func restore(_ piece: ByteBuffer) throws(WireError) {
+        throw WireError(.malformed, "the machine knows no snapshots")
+    }
+
+    /// Ends the restoring.
+    ///
+    /// - Throws: `WireError` when pieces are missing. The machine is then of no use.
+    open func finishRestore() throws(WireError) {}
 
     /// What the overview shows of the state.
     open var overview: [NamedValue] { [] }
@@ -63,13 +82,18 @@ public final class MachineHost<Machine: StateMachine>: HostedMachine {
         try machine.applyRun(entries, version: &version, replies: &replies, effects: &effects)
     }
 
+    @inlinable
     public override func answer(
         _ query: ByteBuffer, at context: QueryContext, into buffer: inout ByteBuffer
-    ) throws(WireError) {
-        var reader = WireReader(query)
-        let question = try Machine.Query(from: &reader)
-        machine.answer(question, at: context).encode(into: &buffer)
+    ) throws(WireError) -> PendingRead? {
+        try machine.answerQuery(query, at: context, into: &buffer)
     }
+
+    public override func freeze() -> StateSnapshot? { machine.snapshot() }
+
+    public override func restore(_ piece: ByteBuffer) throws(WireError) { try machine.restore(piece) }
+
+    public override func finishRestore() throws(WireError) { try machine.finishRestore() }
 
     public override var overview: [NamedValue] { machine.overview }
 }

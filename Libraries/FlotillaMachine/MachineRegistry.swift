@@ -3,7 +3,7 @@ import FlotillaWire
 /// The state machines that a node can run, by name. The name is part of every cluster that uses the machine, on disk
 /// and on the wire, so it must stay the same for as long as such a cluster exists.
 public struct MachineRegistry: Sendable {
-    private var factories: [String: @Sendable (MachineConfiguration) throws -> HostedMachine] = [:]
+    private var factories: [String: @Sendable (MachineConfiguration) throws -> sending HostedMachine] = [:]
 
     /// No machines.
     public init() {}
@@ -15,7 +15,7 @@ public struct MachineRegistry: Sendable {
 
     /// Adds machines that are hosted in another way than machines usually are.
     package mutating func register(
-        _ name: String, _ make: @escaping @Sendable (MachineConfiguration) throws -> HostedMachine
+        _ name: String, _ make: @escaping @Sendable (MachineConfiguration) throws -> sending HostedMachine
     ) {
         factories[name] = make
     }
@@ -29,9 +29,7 @@ public struct MachineRegistry: Sendable {
     ///   configuration.
     public func makeMachine(
         named name: String, configuration: MachineConfiguration
-    ) throws(FlotillaError)
-        -> HostedMachine
-    {
+    ) throws(FlotillaError) -> sending HostedMachine {
         guard let factory = factories[name] else {
             throw FlotillaError(
                 .unknownMachine, "no machine is named '\(name)' here; there are \(names.joined(separator: ", "))")
@@ -39,5 +37,14 @@ public struct MachineRegistry: Sendable {
         do { return try factory(configuration) } catch {
             throw FlotillaError(.invalidArgument, "machine '\(name)' refuses its configuration: \(error)")
         }
+    }
+
+    /// Makes a machine in its first state that is to take the pieces of a snapshot.
+    ///
+    /// - Throws: as `makeMachine`.
+    public func restoreMachine(
+        named name: String, configuration: MachineConfiguration
+    ) throws(FlotillaError) -> MachineRestorer {
+        MachineRestorer(try makeMachine(named: name, configuration: configuration))
     }
 }

@@ -17,6 +17,9 @@ import NIOCore
 ///
 /// Everything in `apply` must be deterministic: no clock (use `context.time`), no randomness, no iteration over a
 /// `Dictionary` or a `Set` whose order could show in the state, a reply or an effect.
+///
+/// A machine whose value is small makes its log one that can be cut by being `WireCodable`: its snapshot is then its
+/// encoding. One with a large state implements `snapshot` and `restore`.
 public protocol StateMachine: Sendable {
     /// What changes the state.
     associatedtype Command: WireCodable
@@ -42,10 +45,39 @@ public protocol StateMachine: Sendable {
     mutating func apply(_ command: Command, at context: ApplyContext, effects: inout Effects) throws -> Reply
 
     /// Answers a query from the state as it is.
+    ///
+    /// It is called by `lookUp` where the machine leaves that to its default, and by nothing else.
     func answer(_ query: Query, at context: QueryContext) -> Answer
+
+    /// Answers a query from the state as it is, or says which commands of the log it needs for that.
+    ///
+    /// By default the query is answered by `answer`. A machine that keeps only the indexes of large things, and leaves
+    /// the things in the log, answers here, and names those indexes as live in its snapshots.
+    func lookUp(_ query: Query, at context: QueryContext) -> QueryOutcome<Answer>
 
     /// What the overview shows of the state.
     var overview: [NamedValue] { get }
+
+    /// Freezes the state, so that it is written down on another thread while commands go on.
+    ///
+    /// The call itself must take no longer for a large state than for a small one: it copies the value, and the pieces
+    /// are made of the copy one by one as they are pulled. Equal states must give equal pieces.
+    ///
+    /// - Returns: `nil`, which is the default, when the machine knows no snapshots. The log of its clusters is then
+    ///   never cut: every restart applies all of it again, and a new member is sent all of it.
+    func snapshot() -> StateSnapshot?
+
+    /// Takes the next piece of a snapshot. Called on a machine in its first state for each piece, in order.
+    ///
+    /// The pieces come from a disk or from another node, so every length is checked before it is used.
+    ///
+    /// - Throws: `WireError` when the piece can't be one, or can't follow the one before. The machine is then dropped.
+    mutating func restore(_ piece: ByteBuffer) throws(WireError)
+
+    /// Ends the restoring: from here on the machine applies the commands behind the snapshot. Does nothing by default.
+    ///
+    /// - Throws: `WireError` when pieces are missing. The machine is then dropped.
+    mutating func finishRestore() throws(WireError)
 
     /// Applies a run of committed entries, as `HostedMachine.apply` says.
     ///
@@ -54,6 +86,12 @@ public protocol StateMachine: Sendable {
     mutating func applyRun(
         _ entries: ByteBuffer, version: inout MachineVersion, replies: inout Replies?, effects: inout Effects
     ) throws(MachineFailure) -> (index: LogIndex, term: Term)
+
+    /// Answers an encoded query, as `HostedMachine.answer` says. No machine implements this itself, and it is a
+    /// requirement for the same reason.
+    func answerQuery(
+        _ query: ByteBuffer, at context: QueryContext, into buffer: inout ByteBuffer
+    ) throws(WireError) -> PendingRead?
 }
 
 extension StateMachine {
@@ -61,6 +99,19 @@ extension StateMachine {
     public static var versions: ClosedRange<MachineVersion> { 0...0 }
     /// Nothing.
     public var overview: [NamedValue] { [] }
+    /// What `answer` says.
+    @inlinable
+    public func lookUp(_ query: Query, at context: QueryContext) -> QueryOutcome<Answer> {
+        .answer(answer(query, at: context))
+    }
+    /// None.
+    public func snapshot() -> StateSnapshot? { nil }
+    /// Refuses every piece, as it fits a machine that knows no snapshots.
+    public mutating func restore(_ piece: ByteBuffer) throws(WireError) {
+        throw WireError(.malformed, "the machine knows no snapshots")
+    }
+    /// Nothing.
+    public mutating func finishRestore() throws(WireError) {}
 }
 
 /// What a machine is started with: bytes that whoever starts the cluster chose, the same on every member.

@@ -45,4 +45,9 @@ public struct Counter: StateMachine {
 
     /// The number.
     public func answer(_ query: Nothing, at context: QueryContext) -> Int64 { value }
+
+    /// The number.
+    public func snapshot() -> StateSnapshot? { StateSnapshot(of: value) }
+
+    public mutating func restore(_ piece: ByteBuffer) throws(WireError) { value = try Int64(wholePiece: piece) }
 }

@@ -1,59 +1,55 @@
 import FlotillaWire
-import NIOCore
 
-/// A key and its value in one piece of memory, never changed once it is made: one allocation for each put, and one
-/// reference to count when a node of the tree is copied.
-///
-/// Unchecked, because nothing writes to the memory after `init`, so any thread may read it.
-struct KeyPair: @unchecked Sendable {
-    private struct Head {
-        var keyLength: Int
-        var valueLength: Int
-        var index: LogIndex
-    }
-
-    private let memory: ManagedBuffer<Head, UInt8>
-
-    /// Copies a key and a value.
-    ///
-    /// - Parameter index: that of the command that puts the value.
-    init(key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer, index: LogIndex) {
-        let head = Head(keyLength: key.count, valueLength: value.count, index: index)
-        memory = ManagedBuffer.create(minimumCapacity: key.count + value.count) { _ in head }
-        memory.withUnsafeMutablePointerToElements { base in
-            let bytes = UnsafeMutableRawBufferPointer(start: base, count: key.count + value.count)
-            bytes.copyMemory(from: key)
-            UnsafeMutableRawBufferPointer(rebasing: bytes[key.count...]).copyMemory(from: value)
-        }
-    }
-
-    /// A pair with the same key and no value, to mark a border between nodes.
-    var separator: KeyPair {
-        withKey { KeyPair(key: $0, value: UnsafeRawBufferPointer(start: nil, count: 0), index: .zero) }
-    }
-
+/// Where in the log a key's value stands.
+struct ValuePlace: Sendable, Equatable {
     /// The index of the command that put the value.
-    var index: LogIndex { memory.withUnsafeMutablePointerToHeader { $0.pointee.index } }
+    var index: LogIndex
+    /// How many bytes the value has.
+    var length: UInt32
+}
+
+/// A key, and where its value stands.
+struct KeyPair: Sendable {
+    var key: KeyBytes
+    var place: ValuePlace
 
     /// How many bytes key and value have.
-    var byteCount: Int { memory.withUnsafeMutablePointerToHeader { $0.pointee.keyLength + $0.pointee.valueLength } }
+    var byteCount: Int { key.count + Int(place.length) }
+}
 
-    /// A copy of the key.
-    var key: KeyValue.Key { withKey { KeyValue.Key(Array($0)) } }
+/// The bytes of a key in one piece of memory, never changed once it is made: one allocation for each new key, none for
+/// a new value, and one reference to count when a node of the tree is copied.
+///
+/// Unchecked, because nothing writes to the memory after `init`, so any thread may read it.
+struct KeyBytes: @unchecked Sendable {
+    /// The head is the length.
+    private let memory: ManagedBuffer<Int, UInt8>
 
-    /// A copy of the value.
-    var value: ByteBuffer {
-        memory.withUnsafeMutablePointers { head, base in
-            ByteBuffer(
-                bytes: UnsafeRawBufferPointer(start: base + head.pointee.keyLength, count: head.pointee.valueLength))
+    /// Copies a key.
+    init(_ key: UnsafeRawBufferPointer) {
+        memory = ManagedBuffer.create(minimumCapacity: key.count) { _ in key.count }
+        memory.withUnsafeMutablePointerToElements { base in
+            UnsafeMutableRawBufferPointer(start: base, count: key.count).copyMemory(from: key)
         }
     }
 
-    /// Calls `body` with the key's bytes.
+    /// How many bytes there are.
+    var count: Int { memory.withUnsafeMutablePointerToHeader { $0.pointee } }
+
+    /// Whether the key is made of these bytes.
+    func equals(_ other: [UInt8]) -> Bool { withBytes { $0.elementsEqual(other) } }
+
+    /// Whether the key begins with some bytes.
+    func hasPrefix(_ prefix: [UInt8]) -> Bool { withBytes { $0.starts(with: prefix) } }
+
+    /// A copy of the key.
+    var key: KeyValue.Key { withBytes { KeyValue.Key(Array($0)) } }
+
+    /// Calls `body` with the bytes.
     @inline(__always)
-    func withKey<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
-        memory.withUnsafeMutablePointers { head, base in
-            body(UnsafeRawBufferPointer(start: base, count: head.pointee.keyLength))
+    func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        memory.withUnsafeMutablePointers { count, base in
+            body(UnsafeRawBufferPointer(start: base, count: count.pointee))
         }
     }
 }

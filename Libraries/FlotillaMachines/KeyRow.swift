@@ -1,35 +1,36 @@
-/// Pairs in key order, as one node of the tree holds them, made to be searched with few cache misses.
+/// Keys in order, as one node of the tree holds them, made to be searched with few cache misses: what belongs to the
+/// keys stands elsewhere in the node.
 ///
-/// Beside each pair stand the eight bytes of its key that follow what all keys of the row begin with. Most
-/// comparisons are decided by them and never touch the pair's own memory.
+/// Beside each key stand the eight bytes of it that follow what all keys of the row begin with. Most comparisons are
+/// decided by them and never touch the key's own memory.
 struct KeyRow: Sendable {
     fileprivate struct Slot {
-        /// Eight bytes of the pair's key from `shared` on, as a number; zeros where the key has ended.
+        /// Eight bytes of the key from `shared` on, as a number; zeros where the key has ended.
         var head: UInt64
-        var pair: KeyPair
+        var key: KeyBytes
     }
 
     private var slots: [Slot] = []
     /// How many bytes all keys have in common, or fewer.
     private var shared = 0
 
-    /// No pairs.
+    /// No keys.
     init() {}
 
-    /// These pairs, which must be in order.
-    init(_ pairs: some Sequence<KeyPair>) {
-        slots = pairs.map { Slot(head: 0, pair: $0) }
+    /// These keys, which must be in order.
+    init(_ keys: some Sequence<KeyBytes>) {
+        slots = keys.map { Slot(head: 0, key: $0) }
         readHeads()
     }
 
-    /// How many pairs there are.
+    /// How many keys there are.
     var count: Int { slots.count }
 
-    /// A pair in order.
-    subscript(position: Int) -> KeyPair { slots[position].pair }
+    /// A key in order.
+    subscript(position: Int) -> KeyBytes { slots[position].key }
 
-    /// The pairs from `position` on.
-    func suffix(from position: Int) -> some Sequence<KeyPair> { slots[position...].lazy.map(\.pair) }
+    /// The keys from `position` on.
+    func suffix(from position: Int) -> some Sequence<KeyBytes> { slots[position...].lazy.map(\.key) }
 
     /// The position of `key`, if it is there.
     func exactPosition(of key: UnsafeRawBufferPointer) -> Int? {
@@ -41,7 +42,7 @@ struct KeyRow: Sendable {
     /// The first position whose key is not below `key`, and whether it is equal.
     func position(of key: UnsafeRawBufferPointer) -> (position: Int, found: Bool) {
         guard let first = slots.first else { return (0, false) }
-        let beginning = first.pair.withKey { first in
+        let beginning = first.key.withBytes { first in
             ByteOrder.compare(
                 UnsafeRawBufferPointer(rebasing: key.prefix(shared)),
                 UnsafeRawBufferPointer(rebasing: first.prefix(shared)))
@@ -64,33 +65,26 @@ struct KeyRow: Sendable {
         return (low, false)
     }
 
-    /// Puts a pair at its place among the others.
-    mutating func insert(_ pair: KeyPair, at position: Int) {
-        let common = pair.withKey { key in
-            slots.first?.pair.withKey { ByteOrder.commonPrefix($0, key, limit: shared) } ?? -1
+    /// Puts a key at its place among the others.
+    mutating func insert(_ key: KeyBytes, at position: Int) {
+        let common = key.withBytes { key in
+            slots.first?.key.withBytes { ByteOrder.commonPrefix($0, key, limit: shared) } ?? -1
         }
-        let head = pair.withKey { ByteOrder.head(of: $0, from: shared) }
-        slots.insert(Slot(head: head, pair: pair), at: position)
+        let head = key.withBytes { ByteOrder.head(of: $0, from: shared) }
+        slots.insert(Slot(head: head, key: key), at: position)
         if common != shared { readHeads() }
     }
 
-    /// Puts a pair in the place of one with the same key, and returns that one.
-    mutating func replace(at position: Int, with pair: KeyPair) -> KeyPair {
-        let replaced = slots[position].pair
-        slots[position].pair = pair
-        return replaced
-    }
-
-    /// Takes a pair out.
+    /// Takes a key out.
     mutating func remove(at position: Int) { slots.remove(at: position) }
 
-    /// Takes the pairs from `position` on out.
+    /// Takes the keys from `position` on out.
     mutating func removeSubrange(from position: Int) {
         slots.removeSubrange(position...)
         readHeads()
     }
 
-    /// Adds pairs that come after all that are here.
+    /// Adds keys that come after all that are here.
     mutating func append(contentsOf other: KeyRow) {
         slots.append(contentsOf: other.slots)
         readHeads()
@@ -99,10 +93,10 @@ struct KeyRow: Sendable {
     /// Finds out what the keys share, for which the first and the last are enough since they are in order, and reads
     /// the bytes that follow it.
     private mutating func readHeads() {
-        guard let first = slots.first?.pair, let last = slots.last?.pair else { return }
-        shared = first.withKey { first in last.withKey { ByteOrder.commonPrefix(first, $0, limit: first.count) } }
+        guard let first = slots.first?.key, let last = slots.last?.key else { return }
+        shared = first.withBytes { first in last.withBytes { ByteOrder.commonPrefix(first, $0, limit: first.count) } }
         for position in slots.indices {
-            slots[position].head = slots[position].pair.withKey { ByteOrder.head(of: $0, from: shared) }
+            slots[position].head = slots[position].key.withBytes { ByteOrder.head(of: $0, from: shared) }
         }
     }
 }
@@ -112,6 +106,6 @@ extension KeyRow.Slot {
     @inline(__always)
     fileprivate func order(_ head: UInt64, _ key: UnsafeRawBufferPointer) -> Int {
         if self.head != head { return self.head < head ? -1 : 1 }
-        return pair.withKey { ByteOrder.compare($0, key) }
+        return self.key.withBytes { ByteOrder.compare($0, key) }
     }
 }

@@ -1,17 +1,33 @@
 extension KeyTree {
-    /// A leaf, whose row holds the pairs, or an inner node, whose row holds one separator less than it has children:
-    /// every key of child `i` is below separator `i`, every key of child `i + 1` is not.
+    /// A leaf, which has the place of a value beside each key of its row, or an inner node, whose row holds one
+    /// separator less than it has children: every key of child `i` is below separator `i`, every key of child `i + 1` is
+    /// not. A separator shares the memory of the key that it was, whether that key is still in the tree or not.
     ///
     /// Unchecked, because a node is written only while exactly one tree refers to it, which `isKnownUniquelyReferenced`
     /// says before each write; a node that several trees share is never changed again, so any thread may read it.
     final class Node: @unchecked Sendable {
         private(set) var row: KeyRow
+        private(set) var places: [ValuePlace]
         private(set) var children: [Node]
 
-        /// A node of these parts; a leaf when it has no children.
-        init(row: KeyRow = KeyRow(), children: [Node] = []) {
+        /// A leaf of these parts.
+        init(row: KeyRow = KeyRow(), places: [ValuePlace] = []) {
+            self.row = row
+            self.places = places
+            children = []
+        }
+
+        /// An inner node of these parts.
+        init(row: KeyRow, children: [Node]) {
             self.row = row
             self.children = children
+            places = []
+        }
+
+        private init(copyOf node: Node) {
+            row = node.row
+            places = node.places
+            children = node.children
         }
 
         var isLeaf: Bool { children.isEmpty }
@@ -20,7 +36,7 @@ extension KeyTree {
 
         /// Makes `node` one that only the caller refers to.
         private static func makeUnique(_ node: inout Node) {
-            if !isKnownUniquelyReferenced(&node) { node = Node(row: node.row, children: node.children) }
+            if !isKnownUniquelyReferenced(&node) { node = Node(copyOf: node) }
         }
 
         /// Which child holds the keys around `key`.
@@ -36,36 +52,42 @@ extension KeyTree {
             guard isLeaf else {
                 return children[childPosition(for: start)...].allSatisfy { $0.visit(from: start, body) }
             }
-            return row.suffix(from: row.position(of: start).position).allSatisfy(body)
+            return (row.position(of: start).position..<row.count).allSatisfy { body(pair(at: $0)) }
         }
+
+        /// A pair of a leaf.
+        func pair(at position: Int) -> KeyPair { KeyPair(key: row[position], place: places[position]) }
 
         // MARK: Putting
 
         /// The upper part of a node that had become too large.
         struct Split {
-            var separator: KeyPair
+            var separator: KeyBytes
             var right: Node
         }
 
-        /// Stores a pair below a node.
+        /// Stores below a node where the value of a key stands.
         ///
         /// - Returns: what stood under the key, and what must stand to the right of the node if it was split.
         static func put(
-            _ pair: KeyPair, key: UnsafeRawBufferPointer, in node: inout Node
-        ) -> (replaced: KeyPair?, split: Split?) {
+            _ place: ValuePlace, for key: UnsafeRawBufferPointer, in node: inout Node
+        ) -> (replaced: ValuePlace?, split: Split?) {
             makeUnique(&node)
             guard node.isLeaf else {
                 let position = node.childPosition(for: key)
-                let outcome = put(pair, key: key, in: &node.children[position])
+                let outcome = put(place, for: key, in: &node.children[position])
                 guard let split = outcome.split else { return outcome }
                 node.adopt(split, at: position)
                 return (nil, node.size > KeyTree.capacity ? node.splitOff(at: node.size / 2) : nil)
             }
             if let position = node.row.exactPosition(of: key) {
-                return (node.row.replace(at: position, with: pair), nil)
+                let replaced = node.places[position]
+                node.places[position] = place
+                return (replaced, nil)
             }
             let position = node.row.position(of: key).position
-            node.row.insert(pair, at: position)
+            node.row.insert(KeyBytes(key), at: position)
+            node.places.insert(place, at: position)
             guard node.size > KeyTree.capacity else { return (nil, nil) }
             // Keys that come in ascending order leave full leaves behind them instead of half-empty ones.
             return (nil, node.splitOff(at: position == node.size - 1 ? position : node.size / 2))
@@ -82,8 +104,10 @@ extension KeyTree {
             let split: Split
             if isLeaf {
                 split = Split(
-                    separator: row[position].separator, right: Node(row: KeyRow(row.suffix(from: position))))
+                    separator: row[position],
+                    right: Node(row: KeyRow(row.suffix(from: position)), places: Array(places[position...])))
                 row.removeSubrange(from: position)
+                places.removeSubrange(position...)
             } else {
                 split = Split(
                     separator: row[position - 1],
@@ -109,6 +133,7 @@ extension KeyTree {
                 preconditionFailure("a key that was found is not in its leaf")
             }
             node.row.remove(at: position)
+            node.places.remove(at: position)
         }
 
         /// Joins the child at `position` with a neighbour, and cuts the two again where they are too large for one.
@@ -124,9 +149,10 @@ extension KeyTree {
         }
 
         /// Takes over everything that a right neighbour holds.
-        private func append(_ right: Node, separator: KeyPair) {
+        private func append(_ right: Node, separator: KeyBytes) {
             if !isLeaf { row.append(contentsOf: KeyRow([separator])) }
             row.append(contentsOf: right.row)
+            places.append(contentsOf: right.places)
             children.append(contentsOf: right.children)
         }
     }
@@ -140,6 +166,7 @@ extension KeyTree.Node {
         precondition(isRoot || (1...KeyTree.capacity).contains(size), "a node of \(size)")
         let keys = row.suffix(from: 0).map(\.key)
         precondition(zip(keys, keys.dropFirst()).allSatisfy { $0 < $1 }, "keys out of order")
+        precondition(places.count == (isLeaf ? row.count : 0), "\(places.count) places")
         guard !isLeaf else { return (row.count, 1) }
         precondition(children.count == row.count + 1, "\(row.count) separators of \(children.count) children")
         let below = children.map { $0.checkInvariants(isRoot: false) }

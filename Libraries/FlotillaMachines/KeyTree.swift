@@ -14,7 +14,7 @@ struct KeyTree: Sendable {
     private(set) var root = Node()
     /// How many keys there are.
     private(set) var count = 0
-    /// How many bytes all keys and values have.
+    /// How many bytes all keys and the values in the log have.
     private(set) var byteCount = 0
 
     /// The pair of a key.
@@ -22,17 +22,27 @@ struct KeyTree: Sendable {
         key.bytes.withUnsafeBytes { bytes in
             var node = root
             while !node.isLeaf { node = node.children[node.childPosition(for: bytes)] }
-            return node.row.exactPosition(of: bytes).map { node.row[$0] }
+            return node.row.exactPosition(of: bytes).map { node.pair(at: $0) }
         }
     }
 
-    /// Stores a value under a key, whether the key is there or not. Both are copied.
-    mutating func put(_ value: UnsafeRawBufferPointer, for key: KeyValue.Key, index: LogIndex) {
-        let outcome = key.bytes.withUnsafeBytes { bytes in
-            Node.put(KeyPair(key: bytes, value: value, index: index), key: bytes, in: &root)
+    /// The highest key.
+    var lastKey: KeyBytes? {
+        var node = root
+        while !node.isLeaf { node = node.children[node.children.count - 1] }
+        return node.row.count > 0 ? node.row[node.row.count - 1] : nil
+    }
+
+    /// Stores where the value of a key stands, whether the key is there or not. A new key is copied.
+    mutating func put(_ place: ValuePlace, for key: UnsafeRawBufferPointer) {
+        let outcome = Node.put(place, for: key, in: &root)
+        byteCount += Int(place.length)
+        if let replaced = outcome.replaced {
+            byteCount -= Int(replaced.length)
+        } else {
+            byteCount += key.count
+            count += 1
         }
-        byteCount += key.bytes.count + value.count - (outcome.replaced?.byteCount ?? 0)
-        if outcome.replaced == nil { count += 1 }
         if let split = outcome.split {
             root = Node(row: KeyRow([split.separator]), children: [root, split.right])
         }

@@ -18,10 +18,5 @@ extension KeyValue {
                 right.bytes.withUnsafeBytes { right in ByteOrder.compare(left, right) < 0 }
             }
         }
-
-        /// Whether the key begins with some bytes.
-        func hasPrefix(_ prefix: [UInt8]) -> Bool {
-            bytes.count >= prefix.count && bytes.prefix(prefix.count).elementsEqual(prefix)
-        }
     }
 }

@@ -93,7 +93,11 @@ extension World {
         work.encode(into: &query)
         let context = QueryContext(index: server.applied, term: server.core.term, machineVersion: 0)
         // What can't be answered is no answer, and then on all members.
-        return (try? server.machine.answer(query, at: context, into: &answer)).map { answer }
+        do {
+            guard let read = try server.machine.answer(query, at: context, into: &answer) else { return answer }
+            let entries = ReadEntries(of: read.indexes, entries: read.indexes.map { server.table.entry(at: $0) })
+            return read.finish(entries, &answer) ? answer : nil
+        } catch { return nil }
     }
 
     /// All clusters with their servers, for whoever wonders what they wait for.

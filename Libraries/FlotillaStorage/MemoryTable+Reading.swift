@@ -61,13 +61,8 @@ extension MemoryTable {
         return regions
     }
 
-    /// One encoded entry; `nil` when the table does not hold it.
-    public func entry(at index: LogIndex) -> ByteBuffer? {
-        contains(index) ? regions(from: index, through: index).first?.bytes : nil
-    }
-
     /// Where the batch stands that holds an index. The tail is tried first, since that is what is asked for most.
-    private func place(of index: LogIndex) -> Int {
+    func place(of index: LogIndex) -> Int {
         if let last = batches.last, last.first <= index { return batches.count - 1 }
         var low = 0
         var high = batches.count - 1

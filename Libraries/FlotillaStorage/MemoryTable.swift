@@ -31,6 +31,10 @@ public final class MemoryTable {
     private var looseBatches = 0
     private var looseBytes = 0
 
+    /// For batches in which single entries were looked for, by the index of their first entry: where every so many-th
+    /// entry begins.
+    var marks: [LogIndex: [UInt32]] = [:]
+
     /// The length of all encoded entries in bytes.
     public private(set) var byteCount = 0
     /// The index of the last entry, or what the table begins after when it holds none.
@@ -98,6 +102,7 @@ public final class MemoryTable {
     /// Drops everything; the next entry will stand behind `base`.
     public func reset(after base: LogIndex) {
         batches.removeAll()
+        marks.removeAll()
         self.base = base
         lastIndex = base
         byteCount = 0
@@ -105,7 +110,10 @@ public final class MemoryTable {
         looseBytes = 0
     }
 
-    private func drop(_ region: Region) { byteCount -= region.bytes.readableBytes }
+    private func drop(_ region: Region) {
+        byteCount -= region.bytes.readableBytes
+        if !marks.isEmpty { marks[region.first] = nil }
+    }
 
     private func prefix(of region: Region, through index: LogIndex) -> Region {
         let count = index - region.first + 1

@@ -155,7 +155,9 @@ struct MachineHostTests {
         }
         #expect(server.effects.list == [append(1), append(2)])
         server.effects.add(append(7))
-        #expect(server.effects.list == [append(1), append(2), append(7)])
+        server.effects.releaseCursor(at: 3)
+        server.effects.checkpoint(at: 4)
+        #expect(server.effects.list == [append(1), append(2), append(7), .releaseCursor(3), .checkpoint(4)])
     }
 
     @Test("A query that can't be read is refused")
@@ -169,10 +171,11 @@ struct MachineHostTests {
         let context = QueryContext(index: 5, term: 1, machineVersion: 0)
         var answer = ByteBuffer()
         #expect(throws: WireError.self) {
-            try host.answer(ByteBuffer(bytes: [1, 2]), at: context, into: &answer)
+            _ = try host.answer(ByteBuffer(bytes: [1, 2]), at: context, into: &answer)
         }
         #expect(answer.readableBytes == 0)
-        try host.answer(ByteBuffer(integer: 2 as Int64, endianness: .little), at: context, into: &answer)
+        let read = try host.answer(ByteBuffer(integer: 2 as Int64, endianness: .little), at: context, into: &answer)
+        #expect(read == nil)
         #expect(answer == ByteBuffer(integer: 7 as Int64, endianness: .little))
         #expect(Asker.versions == 0...0)
         #expect(host.overview == [])

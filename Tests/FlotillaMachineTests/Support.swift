@@ -84,7 +84,7 @@ final class AdderServer {
 
     func sum() throws -> Int64? {
         var answer = ByteBuffer()
-        try machine.answer(ByteBuffer(), at: QueryContext(index: 0, term: 0, machineVersion: 0), into: &answer)
+        _ = try machine.answer(ByteBuffer(), at: QueryContext(index: 0, term: 0, machineVersion: 0), into: &answer)
         return answer.readInteger(endianness: .little)
     }
 }

@@ -10,7 +10,7 @@ struct KeyTreeTests {
     }
 
     private func put(_ number: Int, into tree: inout KeyTree) {
-        [UInt8(truncatingIfNeeded: number)].withUnsafeBytes { tree.put($0, for: key(number), index: 1) }
+        key(number).bytes.withUnsafeBytes { tree.put(ValuePlace(index: 1, length: 1), for: $0) }
     }
 
     private func check(_ tree: KeyTree, holds numbers: [Int]) {
@@ -19,7 +19,7 @@ struct KeyTreeTests {
         #expect(tree.byteCount == 12 * numbers.count)
         var found: [KeyValue.Key] = []
         tree.visit(from: KeyValue.Key("")) {
-            found.append($0.key)
+            found.append($0.key.key)
             return true
         }
         #expect(found == numbers.map(key))
@@ -70,6 +70,7 @@ struct KeyTreeTests {
         let copied = nodes(tree.root).subtracting(nodes(frozen.root))
         #expect(copied.count <= tree.root.checkInvariants().depth + 1)
         check(frozen, holds: (0..<50_000).map { $0 * 2 })
+        #expect(frozen.lastKey?.key == key(99_998))
         // A key that is not there copies nothing.
         var other = frozen
         let removed = other.remove(key(1))
@@ -90,11 +91,11 @@ struct KeyTreeTests {
         }
         var tree = KeyTree()
         for bytes in ordered.reversed() {
-            [UInt8]().withUnsafeBytes { tree.put($0, for: KeyValue.Key(bytes), index: 1) }
+            bytes.withUnsafeBytes { tree.put(ValuePlace(index: 1, length: 0), for: $0) }
         }
         var found: [[UInt8]] = []
         tree.visit(from: KeyValue.Key([])) {
-            found.append($0.key.bytes)
+            found.append($0.key.key.bytes)
             return true
         }
         #expect(found == ordered)

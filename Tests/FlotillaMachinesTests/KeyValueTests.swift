@@ -59,13 +59,46 @@ struct KeyValueTests {
         #expect(runner.ask(.count) == .count(1))
     }
 
-    @Test("A stored value does not share memory with the command that brought it")
-    func valuesAreCopied() {
+    @Test("A value is taken from the entry that put it, and from no other")
+    func valuesComeFromTheLog() {
         let runner = Runner()
-        var batch = ByteBuffer(string: "some value")
-        _ = runner.apply(.put(KeyValue.Key("a"), batch, ifIndex: nil))
-        batch.clear()
-        batch.writeString("overwritten")
-        #expect(runner.value(of: "a") == "some value")
+        _ = runner.put("a", "first")
+        _ = runner.put("a", "value")
+        guard case .read(let indexes, let then) = runner.lookUp(.get(KeyValue.Key("a"))) else {
+            Issue.record("a value that is not read from the log")
+            return
+        }
+        #expect(indexes == [2])
+        func answer(_ payload: ByteBuffer?) -> KeyValue.Answer? {
+            then(ReadEntries(of: indexes, payloads: [payload]))
+        }
+        func put(_ key: String, _ value: String, ifIndex: LogIndex? = nil) -> ByteBuffer {
+            encoded(KeyValue.Command.put(KeyValue.Key(key), ByteBuffer(string: value), ifIndex: ifIndex))
+        }
+        let item = KeyValue.Item(key: KeyValue.Key("a"), value: ByteBuffer(string: "value"), index: 2)
+        #expect(answer(put("a", "value")) == .item(item))
+        #expect(answer(put("a", "value", ifIndex: 1)) == .item(item))
+        #expect(answer(nil) == nil)
+        #expect(answer(put("b", "value")) == nil)
+        #expect(answer(put("ab", "value")) == nil)
+        #expect(answer(put("a", "values")) == nil)
+        #expect(answer(encoded(KeyValue.Command.delete(KeyValue.Key("a")))) == nil)
+        let whole = put("a", "value")
+        for length in 0..<whole.readableBytes { #expect(answer(whole.getSlice(at: 0, length: length)) == nil) }
+    }
+
+    @Test("What needs nothing of the log is answered at once")
+    func answeredAtOnce() {
+        let runner = Runner()
+        func isAnswered(_ query: KeyValue.Query) -> Bool {
+            if case .answer = runner.lookUp(query) { true } else { false }
+        }
+        #expect(isAnswered(.get(KeyValue.Key("a"))) && isAnswered(.count))
+        #expect(isAnswered(.list(prefix: [], after: nil, limit: 0)))
+        _ = runner.put("a", "1")
+        #expect(!isAnswered(.get(KeyValue.Key("a"))) && isAnswered(.get(KeyValue.Key("b"))))
+        #expect(!isAnswered(.list(prefix: [], after: nil, limit: 0)))
+        #expect(isAnswered(.list(prefix: [], after: KeyValue.Key("a"), limit: 0)) && isAnswered(.count))
+        #expect(runner.machine.answer(.count, at: QueryContext(index: 1, term: 1, machineVersion: 0)) == .count(1))
     }
 }

@@ -38,7 +38,29 @@ struct ShippedMachinesTests {
     func hosted() throws {
         let machine = try MachineRegistry.shipped.makeMachine(named: "counter", configuration: configuration())
         var answer = ByteBuffer()
-        try machine.answer(ByteBuffer(), at: QueryContext(index: 0, term: 0, machineVersion: 0), into: &answer)
+        let context = QueryContext(index: 0, term: 0, machineVersion: 0)
+        #expect(try machine.answer(ByteBuffer(), at: context, into: &answer) == nil)
         #expect(answer == encoded(0 as Int64))
+    }
+
+    @Test("A counter's snapshot is its number")
+    func counterSnapshot() throws {
+        var counter = Counter()
+        var effects = Effects()
+        let context = ApplyContext(
+            index: 1, term: 1, time: LeaderTime(nanosecondsSince1970: 0), machineVersion: 0)
+        _ = counter.apply(Counter.Command(amount: -9), at: context, effects: &effects)
+        let snapshot = try #require(counter.snapshot())
+        _ = counter.apply(Counter.Command(amount: 1), at: context, effects: &effects)
+        let all = try pieces(of: snapshot)
+        #expect(all == [encoded(-9 as Int64)])
+        #expect(snapshot.liveIndexes().isEmpty)
+        let copy: Counter = try restored(all)
+        #expect(copy.answer(Nothing(), at: QueryContext(index: 1, term: 1, machineVersion: 0)) == -9)
+        for length in [0, 1, 7, 9] {
+            #expect(throws: WireError.self) {
+                try restored([ByteBuffer(repeating: 0, count: length)], as: Counter.self)
+            }
+        }
     }
 }

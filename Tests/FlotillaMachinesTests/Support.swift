@@ -19,28 +19,32 @@ struct SeededGenerator: RandomNumberGenerator {
     }
 }
 
-/// A machine with the index of its last command, as a member of a cluster of one would run it.
+/// A machine with its log, as a member of a cluster of one would run it.
 final class Runner {
     private(set) var machine: KeyValue
-    private(set) var index: LogIndex
+    /// The encoded commands, the first at index 1; `nil` where one is gone.
+    private(set) var log: [ByteBuffer?] = []
+    var index: LogIndex { LogIndex(UInt64(log.count)) }
 
-    init() {
-        machine = KeyValue()
-        index = .zero
+    init(_ machine: KeyValue = KeyValue(), log: [ByteBuffer?] = []) {
+        self.machine = machine
+        self.log = log
     }
 
     /// One that goes on from the same state by itself.
     init(copyOf other: Runner) {
         machine = other.machine
-        index = other.index
+        log = other.log
     }
 
     func apply(_ command: KeyValue.Command) -> KeyValue.Reply {
-        index = index.next
+        log.append(encoded(command))
         var effects = Effects()
         let context = ApplyContext(
             index: index, term: 1, time: LeaderTime(nanosecondsSince1970: 0), machineVersion: 0)
-        return machine.apply(command, at: context, effects: &effects)
+        let reply = machine.apply(command, at: context, effects: &effects)
+        precondition(effects.list.isEmpty, "a key-value machine wants nothing done")
+        return reply
     }
 
     func put(_ key: String, _ value: String, ifIndex: LogIndex? = nil) -> KeyValue.Reply {
@@ -48,7 +52,26 @@ final class Runner {
     }
 
     func ask(_ query: KeyValue.Query) -> KeyValue.Answer {
-        machine.answer(query, at: QueryContext(index: index, term: 1, machineVersion: 0))
+        switch lookUp(query) {
+        case .answer(let answer): return answer
+        case .read(let indexes, let then):
+            guard let answer = then(entries(at: indexes)) else { preconditionFailure("the log lacks a value") }
+            return answer
+        }
+    }
+
+    func lookUp(_ query: KeyValue.Query) -> QueryOutcome<KeyValue.Answer> {
+        machine.lookUp(query, at: QueryContext(index: index, term: 1, machineVersion: 0))
+    }
+
+    /// What the log holds at these indexes.
+    func entries(at indexes: [LogIndex]) -> ReadEntries {
+        ReadEntries(of: indexes, payloads: indexes.map { log[Int($0.rawValue) - 1] })
+    }
+
+    /// Lets go of every entry but these.
+    func cut(keeping live: LiveIndexes) {
+        for position in log.indices where !live.contains(LogIndex(UInt64(position + 1))) { log[position] = nil }
     }
 
     func value(of key: String) -> String? {
@@ -73,4 +96,19 @@ func encoded(_ value: some WireCodable) -> ByteBuffer {
     var buffer = ByteBuffer()
     value.encode(into: &buffer)
     return buffer
+}
+
+/// All pieces of a snapshot.
+func pieces(of snapshot: StateSnapshot?) throws -> [ByteBuffer] {
+    var pieces: [ByteBuffer] = []
+    while let piece = try snapshot?.next() { pieces.append(piece) }
+    return pieces
+}
+
+/// A machine that was made of pieces.
+func restored<Machine: StateMachine>(_ pieces: [ByteBuffer], as type: Machine.Type = Machine.self) throws -> Machine {
+    var machine = try Machine(configuration: MachineConfiguration(cluster: ClusterName("test")))
+    for piece in pieces { try machine.restore(piece) }
+    try machine.finishRestore()
+    return machine
 }

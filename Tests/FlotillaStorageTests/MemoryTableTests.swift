@@ -45,6 +45,12 @@ import Testing
             default:
                 append(table, &model, &random)
             }
+            for _ in 0..<6 where !table.isEmpty {
+                let index = UInt64.random(in: table.firstIndex.rawValue...model.last, using: &random)
+                #expect(
+                    table.entry(at: LogIndex(index)).map { Array($0.readableBytesView) } == model.bytes(index, index))
+            }
+            #expect(table.entry(at: table.lastIndex.next) == nil)
             #expect(table.lastIndex.rawValue == model.last)
             #expect(table.byteCount == model.entries.reduce(0) { $0 + $1.count })
         }
@@ -116,5 +122,30 @@ import Testing
         network.writeImmutableBuffer(Sample.entryBytes(1...40, term: 1, body: 260))
         table.append(network, first: 1, count: 40)
         #expect(table.slices(from: 1, through: 40)[0].storageCapacity <= 16 << 10)
+    }
+
+    @Test func singleEntriesAreFoundInWhatReplacesABatchOfTheSameLength() {
+        /// Entries whose bodies grow or shrink: as many and as long in all, but begun elsewhere.
+        func batch(_ lengths: [Int]) -> (bytes: ByteBuffer, entries: [ByteBuffer]) {
+            var bytes = ByteBuffer()
+            let entries = lengths.enumerated().map { number, length in
+                Sample.entry(UInt64(number + 1), term: 1, body: ByteBuffer(repeating: 7, count: length))
+            }
+            for entry in entries { bytes.writeImmutableBuffer(entry) }
+            return (bytes, entries)
+        }
+        let lengths = (0..<200).map { $0 }
+        for drop in [{ $0.truncate(from: 1) }, { $0.reset(after: 0) }] as [(MemoryTable) -> Void] {
+            let table = MemoryTable()
+            for lengths in [lengths, lengths.reversed()] {
+                let (bytes, entries) = batch(lengths)
+                table.append(bytes, first: 1, count: 200)
+                for (number, entry) in entries.enumerated() {
+                    #expect(table.entry(at: LogIndex(UInt64(number + 1))) == entry)
+                }
+                drop(table)
+                #expect(table.entry(at: 1) == nil)
+            }
+        }
     }
 }

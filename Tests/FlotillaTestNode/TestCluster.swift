@@ -83,7 +83,17 @@ public struct TestCluster: Sendable {
 public final class TestLeader<Machine: StateMachine>: Sendable {
     private struct State: Sendable {
         var machine: Machine
-        var index: LogIndex = 0
+        /// The commands, the first at index 1.
+        var log: [ByteBuffer] = []
+        var index: LogIndex { LogIndex(UInt64(log.count)) }
+
+        func answer(_ query: Machine.Query) -> Machine.Answer? {
+            switch machine.lookUp(query, at: QueryContext(index: index, term: 1, machineVersion: 0)) {
+            case .answer(let answer): answer
+            case .read(let indexes, let then):
+                then(ReadEntries(of: indexes, payloads: indexes.map { log[Int($0.rawValue) - 1] }))
+            }
+        }
     }
 
     private let state: Mutex<State>
@@ -113,7 +123,7 @@ public final class TestLeader<Machine: StateMachine>: Sendable {
     /// Applies a command.
     public func apply(_ item: Received.Item) -> (correlation: UInt64, index: LogIndex, reply: ByteBuffer) {
         state.withLock { state in
-            state.index = state.index.next
+            state.log.append(item.payload)
             var reply = ByteBuffer()
             var reader = WireReader(item.payload)
             var effects = Effects()
@@ -131,8 +141,7 @@ public final class TestLeader<Machine: StateMachine>: Sendable {
             var reply = ByteBuffer()
             var reader = WireReader(item.body)
             if let query = try? Machine.Query(from: &reader) {
-                let context = QueryContext(index: state.index, term: 1, machineVersion: 0)
-                state.machine.answer(query, at: context).encode(into: &reply)
+                state.answer(query)?.encode(into: &reply)
             }
             return (item.correlation, state.index, reply)
         }

@@ -69,3 +69,35 @@ package struct AppendList: StateMachine {
         Answer(elements: lists[query.key] ?? [])
     }
 }
+
+extension AppendList {
+    /// Small, so that a snapshot of a few lists has more than one piece.
+    private static let pieceBytes = 256
+
+    /// The lists in the order of their keys: 8 bytes key, 4 bytes count and the elements of each.
+    package func snapshot() -> StateSnapshot? {
+        let lists = lists
+        return StateSnapshot(from: nil as ArraySlice<UInt64>?) { rest in
+            var keys = rest ?? lists.keys.sorted()[...]
+            defer { rest = keys }
+            var piece = ByteBuffer()
+            while piece.readableBytes < Self.pieceBytes, let key = keys.popFirst() {
+                piece.writeLittle(key)
+                Answer(elements: lists[key] ?? []).encode(into: &piece)
+            }
+            return piece.readableBytes > 0 ? piece : nil
+        }
+    }
+
+    package mutating func restore(_ piece: ByteBuffer) throws(WireError) {
+        var reader = WireReader(piece)
+        repeat {
+            let key: UInt64 = try reader.integer()
+            let elements = try Answer(from: &reader).elements
+            guard lists[key] == nil, !elements.isEmpty else {
+                throw WireError(.malformed, "list \(key) comes twice or is empty")
+            }
+            lists[key] = elements
+        } while reader.remaining > 0
+    }
+}

@@ -35,6 +35,19 @@ package final class ApplyLedger: @unchecked Sendable {
                 + "\(first.term), on node \(owner + 1) of term \(term)")
     }
 
+    /// A node has taken over the state after an entry.
+    func restored(_ cluster: String, _ index: LogIndex, chain: UInt64, by owner: Int) {
+        // Index zero gives a position that no line has.
+        let position = Int(truncatingIfNeeded: index.rawValue &- 1)
+        guard let lines = lines[cluster], lines.indices.contains(position) else {
+            return fail("node \(owner + 1) restores \(cluster) at entry \(index), which nobody has applied")
+        }
+        guard lines[position].chain != chain else { return }
+        fail(
+            "the state of \(cluster) that node \(owner + 1) restores at entry \(index) is not the one that node "
+                + "\(lines[position].owner + 1) had there")
+    }
+
     /// The machines of a node, each watched.
     package func machines(of owner: Int) -> MachineRegistry {
         var plain = MachineRegistry.shipped

@@ -11,6 +11,8 @@ final class AuditedMachine: HostedMachine {
     private let owner: Int
     private var last: LogIndex = .zero
     private var chain: UInt64 = 0
+    /// Whether the first piece of a snapshot has come, and not the end of the restoring.
+    private var isRestoring = false
 
     init(_ machine: HostedMachine, cluster: String, owner: Int, ledger: ApplyLedger) {
         self.machine = machine
@@ -72,8 +74,42 @@ final class AuditedMachine: HostedMachine {
 
     override func answer(
         _ query: ByteBuffer, at context: QueryContext, into buffer: inout ByteBuffer
-    ) throws(WireError) {
+    ) throws(WireError) -> PendingRead? {
         try machine.answer(query, at: context, into: &buffer)
+    }
+
+    // MARK: Snapshots
+
+    /// The machine's own pieces behind one that says after which entry this is the state, and the chain there.
+    override func freeze() -> StateSnapshot? {
+        guard let snapshot = machine.freeze() else { return nil }
+        let (last, chain) = (last, chain)
+        return StateSnapshot(from: true) { isFirst in
+            guard isFirst else { return try snapshot.next() }
+            isFirst = false
+            var piece = ByteBuffer()
+            piece.writeLittle(last.rawValue)
+            piece.writeLittle(chain)
+            return piece
+        } liveIndexes: {
+            snapshot.liveIndexes()
+        }
+    }
+
+    override func restore(_ piece: ByteBuffer) throws(WireError) {
+        guard !isRestoring else { return try machine.restore(piece) }
+        isRestoring = true
+        var reader = WireReader(piece)
+        last = try reader.index()
+        chain = try reader.integer()
+        guard reader.remaining == 0 else { throw WireError(.malformed, "bytes behind the chain") }
+    }
+
+    override func finishRestore() throws(WireError) {
+        guard isRestoring else { throw WireError(.truncated, "the piece with the chain is missing") }
+        isRestoring = false
+        try machine.finishRestore()
+        ledger.restored(cluster, last, chain: chain, by: owner)
     }
 
     override var overview: [NamedValue] { machine.overview }
