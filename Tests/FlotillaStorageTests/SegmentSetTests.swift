@@ -26,7 +26,8 @@ import Testing
         #expect(
             set.terms(behind: 3) == [Segment.TermRun(first: 4, term: 1), Segment.TermRun(first: 6, term: 2)])
         #expect(
-            try await disk.log(set) == Sample.entryBytes(1...5, term: 1).array + Sample.entryBytes(6...12, term: 2).array)
+            try await disk.log(set) == Sample.entryBytes(1...5, term: 1).array
+                + Sample.entryBytes(6...12, term: 2).array)
     }
 
     @Test func aTruncationCutsWhatIsThereAndNotWhatComes() async throws {
