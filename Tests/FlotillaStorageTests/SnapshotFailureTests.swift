@@ -123,6 +123,12 @@ import Testing
             #expect(try await reader.nextPiece() == nil)
             disk.disk.fail("read", on: ".snap", errno: EIO)
             await #expect(throws: StorageError.self) { try await reader.verify() }
+            disk.disk.heal()
+            // The second read fails, and what the first one gave is asked for once more.
+            disk.disk.fail("read", on: ".snap", errno: EIO, after: 1)
+            await #expect(throws: StorageError.self) { try await reader.verify() }
+            disk.disk.heal()
+            try await reader.verify()
         }
     }
 

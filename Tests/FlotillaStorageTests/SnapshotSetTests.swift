@@ -74,7 +74,7 @@ import Testing
         }
         let kept = set.checkpoints.map(\.index.rawValue)
         #expect(kept.count == SnapshotSet.maxCheckpoints && kept.last == 50_000)
-        // Whatever is released next, less than half of what was applied since is kept in vain.
+        // They reach far back, and each is at most four times as far behind as the next one.
         let ages = kept.map { 50_000 - $0 }
         #expect((ages.first ?? 0) > 10_000)
         for (older, newer) in zip(ages, ages.dropFirst()).dropLast(2) {

@@ -101,6 +101,10 @@ final class MemoryFileSystem: FileSystem {
         let result = state.withLock { state -> Result<FileValue, FileSystemError> in
             let path = Self.path(operation, state)
             if let errno = Self.injected(operation, path, &state) {
+                // A read that fails may have come half the way.
+                if case .read(_, _, let count, let memory) = operation {
+                    memory.base.initializeMemory(as: UInt8.self, repeating: 0xee, count: count)
+                }
                 return .failure(FileSystemError(operation: operation.name, path: path, errno: errno))
             }
             switch Self.execute(operation, &state) {

@@ -98,10 +98,13 @@ extension Sample {
             machine: "kv", configuration: configuration(1), configurationIndex: 1)
     }
 
-    /// Pieces of state that differ in every byte's neighbourhood, with these lengths.
+    /// Pieces of state with these lengths. They repeat themselves with a period that no transfer is a multiple of.
     static func pieces(_ lengths: Int...) -> [ByteBuffer] {
         lengths.enumerated().map { place, length in
-            ByteBuffer(bytes: (0..<length).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ ($0 >> 8) &+ place &* 31) })
+            let pattern = (0..<1_021).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ ($0 >> 8) &+ place &* 31) }
+            var piece = ByteBuffer()
+            while piece.readableBytes < length { piece.writeBytes(pattern.prefix(length - piece.readableBytes)) }
+            return piece
         }
     }
 
