@@ -3,6 +3,8 @@ import FlotillaWire
 extension RaftServer {
     /// The latest term that it has seen.
     public var term: Term { hardState.term }
+    /// The latest term that is on disk.
+    public var durableTerm: Term { durableHardState.term }
     /// The index of the last entry, durable or not.
     public var lastIndex: LogIndex { logTerms.lastIndex }
     /// The term of the last entry.
@@ -20,6 +22,14 @@ extension RaftServer {
     /// The latest committed configuration.
     public var committedConfiguration: ClusterConfiguration {
         configurations.committed(at: commitIndex).configuration
+    }
+
+    /// The configuration that was in force at a committed index, and where it stands; `nil` when that is forgotten.
+    public func configuration(
+        at index: LogIndex
+    ) -> (index: LogIndex, configuration: ClusterConfiguration)? {
+        guard index <= commitIndex else { return nil }
+        return configurations.items.last { $0.index <= index }
     }
 
     /// Whether it is no member any more, as far as it knows: it was one, and was told otherwise, or a committed

@@ -13,7 +13,8 @@ package final class HostedServer {
     package let creation: ServerCreation
     package internal(set) var core: RaftServer
     package let table: MemoryTable
-    package let machine: HostedMachine
+    package internal(set) var machine: HostedMachine
+    package internal(set) var storage: ServerStorage
 
     /// The entries that this turn has made or received and that are in neither the table nor the log yet.
     var open = OpenBatch()
@@ -57,13 +58,14 @@ package final class HostedServer {
 
     init(
         slot: Int, creation: ServerCreation, core: RaftServer, table: MemoryTable, machine: HostedMachine,
-        replayedThrough: LogIndex
+        storage: ServerStorage, replayedThrough: LogIndex
     ) {
         self.slot = slot
         self.creation = creation
         self.core = core
         self.table = table
         self.machine = machine
+        self.storage = storage
         self.replayedThrough = replayedThrough
         recordedApplied = replayedThrough
     }
@@ -171,6 +173,12 @@ package struct ServerCounters {
     package var preVotes: UInt64 = 0
     package var leaderChanges: UInt64 = 0
     package var truncations: UInt64 = 0
+    package var snapshotsWritten: UInt64 = 0
+    package var snapshotsInstalled: UInt64 = 0
+    package var segmentsWritten: UInt64 = 0
+    package var segmentsRemoved: UInt64 = 0
+    package var segmentsRewritten: UInt64 = 0
+    package var entriesFetched: UInt64 = 0
 
     var values: [NamedValue] {
         [
@@ -188,6 +196,12 @@ package struct ServerCounters {
             NamedValue("pre_votes_total", preVotes),
             NamedValue("leader_changes_total", leaderChanges),
             NamedValue("truncations_total", truncations),
+            NamedValue("snapshots_written_total", snapshotsWritten),
+            NamedValue("snapshots_installed_total", snapshotsInstalled),
+            NamedValue("segments_written_total", segmentsWritten),
+            NamedValue("segments_removed_total", segmentsRemoved),
+            NamedValue("entries_read_from_segments_total", entriesFetched),
+            NamedValue("segments_rewritten_total", segmentsRewritten),
         ]
     }
 }

@@ -10,24 +10,53 @@ extension Kernel {
     ///
     /// - Returns: whether there is more.
     func applyCommitted(_ server: HostedServer) -> Bool {
-        guard server.failure == nil else { return false }
+        guard server.failure == nil, !server.storage.isRestoring else { return false }
         let target = min(server.core.commitIndex, server.table.lastIndex)
         guard server.applied < target else {
             answerReads(of: server)
+            considerSnapshot(of: server)
             return false
         }
         let first = server.applied.next
         // Effects of what was applied before the restart are dropped run by run, so a run ends there.
         let end = first <= server.replayedThrough ? min(target, server.replayedThrough) : target
-        let through = server.table.extent(from: first, through: end, bytes: configuration.applyBytesPerTurn).through
+        let slices = slicesToApply(of: server, through: end)
+        guard !slices.isEmpty else {
+            readForReplay(of: server, through: end)
+            return false
+        }
         var effects = Effects()
-        let isAwaited = server.pending.mayWait(from: first, through: through)
-        for slice in server.table.slices(from: first, through: through) where server.failure == nil {
+        let isAwaited = server.pending.mayWait(from: first, through: end)
+        for slice in slices where server.failure == nil {
+            server.storage.bytesSinceSnapshot += slice.readableBytes
             apply(slice, to: server, isAwaited: isAwaited, effects: &effects)
         }
         answerReads(of: server)
         issue(effects, of: server)
-        return server.failure == nil && server.applied < target
+        letGo(of: server)
+        considerSnapshot(of: server)
+        return hasMoreToApply(server)
+    }
+
+    /// Whether there is something to apply that is at hand.
+    func hasMoreToApply(_ server: HostedServer) -> Bool {
+        server.failure == nil && !server.storage.isRestoring && !server.storage.isReplaying
+            && server.applied < min(server.core.commitIndex, server.table.lastIndex)
+    }
+
+    /// The next entries, from memory or as they were read from segments; none when they must be read.
+    private func slicesToApply(of server: HostedServer, through end: LogIndex) -> [ByteBuffer] {
+        let first = server.applied.next
+        if server.table.contains(first) {
+            server.storage.replay = []
+            let through = server.table.extent(
+                from: first, through: end, bytes: configuration.applyBytesPerTurn
+            ).through
+            return server.table.slices(from: first, through: through)
+        }
+        while let region = server.storage.replay.first, region.last < first { server.storage.replay.removeFirst() }
+        guard let region = server.storage.replay.first, region.first <= first else { return [] }
+        return [region.slice(from: first, through: min(region.last, end))]
     }
 
     private func apply(_ slice: ByteBuffer, to server: HostedServer, isAwaited: Bool, effects: inout Effects) {
@@ -142,8 +171,8 @@ extension Kernel {
                 guard mayAppend else { continue }
                 appendOwn(command, for: server)
                 markDirty(server)
-            // No log is cut so far, so nobody asks which part of it is still needed.
-            case .releaseCursor, .checkpoint: break
+            case .releaseCursor(let index): server.storage.cursor = max(server.storage.cursor, index)
+            case .checkpoint: server.storage.wantsCheckpoint = true
             }
         }
     }

@@ -59,8 +59,17 @@ extension Kernel {
         server.counters.truncations += 1
         displace(server.pending.takePlaces(from: index), of: server)
         let before = server.table.byteCount
-        server.table.truncate(from: index)
+        // Since a restart, entries that are not committed may be in segments only.
+        if index >= server.table.firstIndex {
+            server.table.truncate(from: index)
+        } else {
+            server.table.reset(after: index.previous)
+        }
         memoryBytes -= before - server.table.byteCount
+        server.storage.segments.truncate(from: index)
+        server.storage.flushed = min(server.storage.flushed, index.previous)
+        server.storage.truncatedFrom = min(server.storage.truncatedFrom ?? index, index)
+        server.storage.fetched = []
         output.records.append(.truncated(server.uid, from: index))
         refreshMembers(of: server)
     }
@@ -132,14 +141,14 @@ extension Kernel {
 
     // MARK: Messages
 
-    private func send(_ message: ConsensusMessage, from server: HostedServer, to uid: ServerUID) {
+    func send(_ message: ConsensusMessage, from server: HostedServer, to uid: ServerUID) {
         guard let peer = server.members.first(where: { $0.uid == uid })?.peer ?? server.strangers[uid],
             let link = peer.link
         else { return }
         let address = ConsensusAddress(cluster: server.creation.clusterID, sender: server.uid, target: uid)
         if case .appendEntries(let append) = message, append.count > 0 {
             server.counters.appendsSent += 1
-            let slices = server.table.slices(from: append.previousIndex.next, through: append.lastIndex)
+            let slices = LogView(server).slices(from: append.previousIndex.next, through: append.lastIndex)
             let bytes = slices.reduce(0) { $0 + $1.readableBytes }
             link.write { message.encodeFrame(to: address, entryBytes: bytes, into: &$0) }
             link.append(slices)

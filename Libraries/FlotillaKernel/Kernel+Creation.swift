@@ -75,7 +75,9 @@ extension Kernel {
         let machine = try makeMachine(for: creation)
         if let old { delete(old) }
         let server = host(
-            creation, machine: machine, state: .fresh(request.initial), table: MemoryTable(), replayedThrough: .zero)
+            creation, machine: machine, state: .fresh(request.initial), table: MemoryTable(),
+            storage: ServerStorage(uid: creation.uid, cluster: creation.clusterID, files: nil, flushed: .zero),
+            replayedThrough: .zero)
         durableStarts[server.uid] = []
         output.records.append(.serverCreated(creation))
         output.events.append(.serverStarted(creation.id, creation.clusterID))
@@ -117,6 +119,7 @@ extension Kernel {
         output.events.append(.serverDeleted(server.creation.id, server.creation.clusterID))
         durableStarts[server.uid] = nil
         refuseWaiters(of: server)
+        releaseLogFiles()
     }
 
     /// Nobody waits for a server that is gone.

@@ -37,11 +37,12 @@ extension Kernel {
     /// Answers those for whose place something is committed: what stands there now stands there for good.
     func answerDisplaced(of server: HostedServer) {
         for displaced in server.displaced.take(through: server.core.commitIndex) {
-            let isBack = server.core.logTerms.term(at: displaced.index) == displaced.term
+            // Where a snapshot stands for what is committed there, nobody can tell what it was.
+            let term = server.core.logTerms.term(at: displaced.index)
             let error =
-                isBack
+                term == nil || term == displaced.term
                 ? FlotillaError(
-                    .outcomeUnknown, "the command was displaced and has come back: it is applied, its reply is lost")
+                    .outcomeUnknown, "the command was displaced and may have come back: its outcome is not known")
                 : FlotillaError(
                     .overwritten, "another leader's entry is committed at this command's place; it is never applied",
                     leader: server.name(of: server.core.leader))

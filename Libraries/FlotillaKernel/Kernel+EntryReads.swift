@@ -15,6 +15,9 @@ struct WaitingEntryRead {
     var pending: PendingRead
     /// How often it was looked up.
     var lookUps = 1
+    /// What was in memory when the rest was asked for, and which of its entries that were.
+    var entries: [ByteBuffer?] = []
+    var isInMemory: [Bool] = []
 }
 
 /// Queries that read the log: from memory where it holds the entries, otherwise once somebody has fetched them.
@@ -66,17 +69,6 @@ extension Kernel {
         case .needs(let pending):
             again.pending = pending
             if !finishFromMemory(again, of: server) { fetchEntries(for: [again], of: server) }
-        }
-    }
-
-    /// Has the entries fetched that are not in memory; `finish` is to be called for each read once they are there.
-    ///
-    /// All entries stay in memory as long as nothing lets go of them, so whoever asks for others is told to ask again.
-    func fetchEntries(for reads: [WaitingEntryRead], of server: HostedServer) {
-        for read in reads {
-            guard let link = links[read.link] else { continue }
-            let error = FlotillaError(.busy, "entries that the query needs are not in memory")
-            reject([read.correlation], server: server.uid, error, on: link)
         }
     }
 }

@@ -19,6 +19,8 @@ extension Kernel {
         watchWaiters()
         watchReads()
         watchStrangers()
+        watchTransfers()
+        retryFlushes()
         if nextRecording <= now {
             nextRecording = now + .seconds(1)
             recordApplied()

@@ -1,3 +1,4 @@
+import DequeModule
 import FlotillaConsensus
 import FlotillaMachine
 import FlotillaStorage
@@ -11,7 +12,7 @@ extension Kernel {
         let state = RecoveredState(
             hardState: recovered.hardState, logTerms: logTerms(of: recovered),
             configurations: recovered.configurations.map { ($0.index, $0.configuration) },
-            commitFloor: min(recovered.lastApplied, recovered.table.lastIndex))
+            commitFloor: max(recovered.snapshot.index, min(recovered.lastApplied, recovered.table.lastIndex)))
         if let inconsistency = state.inconsistency {
             throw FlotillaError(
                 .internalError,
@@ -26,19 +27,56 @@ extension Kernel {
         }
         let server = host(
             recovered.creation, machine: machine, state: state, table: recovered.table,
-            replayedThrough: recovered.lastApplied)
+            storage: ServerStorage(
+                uid: recovered.creation.uid, cluster: recovered.creation.clusterID, files: recovered.files,
+                flushed: recovered.table.firstIndex.previous),
+            replayedThrough: max(recovered.lastApplied, recovered.snapshot.index))
         if let failure { halt(server, failure) }
-        server.lastEntryTime = timeOfLastEntry(in: server.table)
+        server.lastEntryTime = max(timeOfLastEntry(in: server.table), recovered.baseTime)
         memoryBytes += server.table.byteCount
+        takeUpSnapshot(recovered, for: server)
         markDirty(server)
+    }
+
+    /// Goes on from the newest snapshot, and says in the log what it stands for unless that was said before.
+    private func takeUpSnapshot(_ recovered: RecoveredServer, for server: HostedServer) {
+        let name = recovered.snapshot
+        guard name.index > .zero else { return }
+        server.applied = name.index
+        server.appliedTerm = name.term
+        server.machineVersion = recovered.files?.metadata?.machineVersion ?? 0
+        server.storage.wantsCompaction = true
+        if recovered.snapshotFloor?.index != name.index {
+            if recovered.table.lastIndex == name.index {
+                output.records.append(.truncated(server.uid, from: name.index.next))
+            }
+            output.records.append(.snapshotFloor(server.uid, name.index, name.term))
+        }
+        guard server.failure == nil, let file = server.storage.floor else { return }
+        restoreMachine(of: server, from: file, nil)
+    }
+
+    /// Has flushed what recovery took into memory from log files that are full.
+    func flushRecovered() {
+        for file in closedFiles {
+            for share in file.shares {
+                guard let server = serversByUID[share.server], server.table.byteCount >= configuration.flushBytes
+                else { continue }
+                startFlush(of: server, through: share.last)
+            }
+        }
+        relieve()
+        releaseLogFiles()
     }
 
     private func logTerms(of recovered: RecoveredServer) -> LogTerms {
         let runs = recovered.termRuns
-        var terms = LogTerms()
+        let base = recovered.snapshot
+        var terms = LogTerms(baseIndex: base.index, baseTerm: base.term)
         for (position, run) in runs.enumerated() {
             let end = position + 1 < runs.count ? runs[position + 1].first : recovered.table.lastIndex.next
-            terms.append(count: end - run.first, term: run.term)
+            let first = max(run.first, base.index.next)
+            if first < end { terms.append(count: end - first, term: run.term) }
         }
         return terms
     }
@@ -62,14 +100,14 @@ extension Kernel {
     /// Puts a server into the kernel's tables.
     func host(
         _ creation: ServerCreation, machine: HostedMachine, state: RecoveredState, table: MemoryTable,
-        replayedThrough: LogIndex
+        storage: ServerStorage, replayedThrough: LogIndex
     ) -> HostedServer {
         let slot = freeSlots.popLast() ?? servers.count
         if slot == servers.count { servers.append(nil) }
         let core = RaftServer(
             uid: creation.uid, settings: configuration.raft, recovered: state, seed: random.next(), now: now)
         let server = HostedServer(
-            slot: slot, creation: creation, core: core, table: table, machine: machine,
+            slot: slot, creation: creation, core: core, table: table, machine: machine, storage: storage,
             replayedThrough: replayedThrough)
         servers[slot] = server
         serversByUID[creation.uid] = server

@@ -1,11 +1,188 @@
+import FlotillaConsensus
+import FlotillaMachine
 import FlotillaStorage
 import FlotillaWire
+import NIOCore
 
+/// Snapshots of this node's own machines: when they are taken, and what they make needless.
 extension Kernel {
-    func receive(_ request: SnapshotRequest, from peer: Peer) {}
-    func receive(_ part: SnapshotPart, from peer: Peer) {}
-    func offerSnapshot(of server: HostedServer, to uid: ServerUID) {}
-    func fetchEntries(of server: HostedServer, from index: LogIndex) {}
-    func wantSnapshot(_ index: LogIndex, term: Term, of server: HostedServer, from sender: ServerUID) {}
-    func resetLog(of server: HostedServer, after index: LogIndex) {}
+    // MARK: Taking
+
+    /// Takes a snapshot when enough was applied since the last, or the machine has released its cursor.
+    func considerSnapshot(of server: HostedServer) {
+        guard !server.storage.isWritingSnapshot, !server.storage.isRestoring, server.storage.canSnapshot,
+            server.failure == nil
+        else { return }
+        if server.storage.bytesSinceSnapshot >= configuration.snapshotBytes {
+            takeSnapshot(of: server, .snapshot)
+        } else if isCursorFarEnough(server) {
+            if !promoteCheckpoint(of: server) { takeSnapshot(of: server, .snapshot) }
+        } else if server.storage.wantsCheckpoint {
+            takeSnapshot(of: server, .checkpoint)
+        }
+    }
+
+    private func isCursorFarEnough(_ server: HostedServer) -> Bool {
+        let last = server.storage.snapshots.newestSnapshot?.index ?? .zero
+        return server.storage.cursor >= last + configuration.snapshotInterval
+    }
+
+    /// Freezes the machine, which takes no longer for a large state than for a small one, and has it written down.
+    ///
+    /// Only what is durable here is taken: the snapshot may need entries of the log.
+    private func takeSnapshot(of server: HostedServer, _ kind: SnapshotKind) {
+        let index = server.applied
+        guard index > server.storage.snapshots.newestSnapshot?.index ?? .zero, index <= server.core.durableIndex,
+            let configuration = server.core.configuration(at: index)
+        else { return }
+        guard let frozen = server.machine.freeze() else {
+            server.storage.canSnapshot = false
+            return
+        }
+        server.storage.isWritingSnapshot = true
+        server.storage.wantsCheckpoint = false
+        if kind == .snapshot { server.storage.bytesSinceSnapshot = 0 }
+        let metadata = SnapshotMetadata(
+            cluster: server.creation.clusterID, index: index, term: server.appliedTerm, time: server.lastEntryTime,
+            machineVersion: server.machineVersion, machine: server.creation.machine,
+            configuration: configuration.configuration, configurationIndex: configuration.index)
+        let order = SnapshotOrder(
+            metadata: metadata, kind: kind, salt: random.next(), pieces: frozen.next, live: frozen.liveIndexes)
+        start(.snapshot(order), of: server.uid, .snapshot)
+    }
+
+    /// Makes the newest checkpoint that the cursor has passed a snapshot, which costs no more than a name.
+    private func promoteCheckpoint(of server: HostedServer) -> Bool {
+        guard let checkpoint = server.storage.snapshots.newestCheckpoint(atOrBelow: server.storage.cursor),
+            checkpoint.index > server.storage.snapshots.newestSnapshot?.index ?? .zero
+        else { return false }
+        server.storage.isWritingSnapshot = true
+        start(.promote(checkpoint), of: server.uid, .snapshot)
+        return true
+    }
+
+    /// A snapshot or checkpoint is durable. The log is cut only once it says itself that there is one.
+    func written(_ file: SnapshotFile, for server: HostedServer) {
+        server.storage.isWritingSnapshot = false
+        server.storage.snapshots.remove(server.storage.snapshots.checkpoints.filter { $0.index == file.index })
+        server.storage.snapshots.insert(file)
+        server.counters.snapshotsWritten += 1
+        if file.kind == .snapshot {
+            output.records.append(.snapshotFloor(server.uid, file.index, file.term))
+        } else {
+            removeObsoleteSnapshots(of: server)
+        }
+        installIfWhole(server)
+    }
+
+    // MARK: What it makes needless
+
+    /// The log on disk says that a snapshot stands for everything through an index.
+    func floorIsDurable(_ server: HostedServer, _ index: LogIndex) {
+        guard let file = server.storage.snapshots.snapshots.last(where: { $0.index == index }) else { return }
+        server.storage.floor = file
+        cutLog(of: server)
+        letGo(of: server)
+        removeObsoleteSnapshots(of: server)
+        server.storage.wantsCompaction = true
+        compactIfWanted(server)
+        releaseLogFiles()
+    }
+
+    /// Has the consensus forget what the snapshot covers, but for a tail: a follower that is just behind should not need
+    /// a snapshot.
+    private func cutLog(of server: HostedServer) {
+        guard let floor = server.storage.floor else { return }
+        let tail = UInt64(configuration.logTail)
+        guard floor.index.rawValue > server.core.logTerms.baseIndex.rawValue + tail else { return }
+        step(server, .compacted(through: LogIndex(floor.index.rawValue - tail)))
+    }
+
+    func removeObsoleteSnapshots(of server: HostedServer) {
+        let obsolete = server.storage.snapshots.obsolete(keeping: [server.storage.compactingBy].compactMap { $0 })
+            .filter {
+                file in
+                // Until the log says that there is a newer one, it stands for what was cut.
+                file != server.storage.floor
+                    && (file.kind == .checkpoint || file.index < server.storage.floor?.index ?? .zero)
+            }
+        guard !obsolete.isEmpty else { return }
+        server.storage.snapshots.remove(obsolete)
+        start(.removeSnapshots(obsolete), of: server.uid, .chore)
+    }
+
+    func compactIfWanted(_ server: HostedServer) {
+        guard server.storage.wantsCompaction, !server.storage.isWritingSegments, let floor = server.storage.floor,
+            !server.storage.segments.segments.isEmpty
+        else { return }
+        server.storage.wantsCompaction = false
+        server.storage.isWritingSegments = true
+        server.storage.truncatedFrom = nil
+        server.storage.minorCompactions += 1
+        let isMajor = server.storage.minorCompactions >= configuration.minorCompactions
+        if isMajor { server.storage.minorCompactions = 0 }
+        // A snapshot that is being sent needs its entries until it is there.
+        let isHeld = !server.storage.outgoing.isEmpty
+        let order = CompactionOrder(
+            snapshot: floor, segments: server.storage.segments,
+            through: isHeld ? .zero : min(floor.index, server.core.logTerms.baseIndex), isMajor: isMajor && !isHeld,
+            salt: random.next())
+        server.storage.compactingBy = floor
+        // The job numbers what it writes by the set that it was given.
+        _ = takeNumbers(of: server)
+        start(.compact(order), of: server.uid, .compact)
+    }
+
+    func compacted(removed: [UInt64], written: [Segment], for server: HostedServer) {
+        server.storage.isWritingSegments = false
+        server.storage.compactingBy = nil
+        for segment in written { _ = server.storage.segments.add(segment) }
+        server.storage.segments.remove(numbers: removed)
+        server.counters.segmentsRemoved += UInt64(removed.count)
+        server.counters.segmentsRewritten += UInt64(written.count)
+        removeObsoleteSnapshots(of: server)
+        installIfWhole(server)
+        flushWhatWaits(of: server)
+    }
+
+    /// Begins the flush that had to wait for something else.
+    func flushWhatWaits(of server: HostedServer) {
+        guard server.table.byteCount >= configuration.flushBytes else { return }
+        let last = closedFiles.compactMap { file in file.shares.first { $0.server == server.uid }?.last }.max()
+        if let last { startFlush(of: server, through: last) }
+    }
+
+    // MARK: Restoring
+
+    /// Has the machine made of the newest snapshot.
+    func restoreMachine(of server: HostedServer, from file: SnapshotFile, _ metadata: SnapshotMetadata?) {
+        let restorer: MachineRestorer
+        do throws(FlotillaError) {
+            restorer = try registry.restoreMachine(
+                named: server.creation.machine,
+                configuration: MachineConfiguration(
+                    cluster: server.creation.clusterName, settings: server.creation.machineConfiguration))
+        } catch {
+            return halt(server, MachineFailure(index: server.applied.next, message: error.message))
+        }
+        server.storage.isRestoring = true
+        start(
+            .restore(file) { piece in try restorer.restore(piece) }, of: server.uid,
+            .restore(restorer, file, metadata))
+    }
+
+    func restored(
+        _ restorer: MachineRestorer, from file: SnapshotFile, _ metadata: SnapshotMetadata?, for server: HostedServer
+    ) throws(StorageError) {
+        server.storage.isRestoring = false
+        let machine: HostedMachine
+        do throws(WireError) { machine = try restorer.finish() } catch {
+            throw StorageError(.machine, "the machine refuses what is in \(file.path): \(error)")
+        }
+        if let metadata {
+            install(machine, file, metadata, for: server)
+        } else {
+            server.machine = machine
+        }
+    }
 }

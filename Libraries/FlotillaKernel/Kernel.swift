@@ -1,3 +1,4 @@
+import DequeModule
 import FlotillaConsensus
 import FlotillaMachine
 import FlotillaStorage
@@ -20,6 +21,10 @@ public final class Kernel {
         public var links: [Link] = []
         /// Nodes to connect to. Each is answered by `connected` or `connectFailed`.
         public var dials: [Dial] = []
+        /// Background jobs on the files of servers. Each is answered by `jobEnded`.
+        package var jobs: [StorageJob] = []
+        /// Why the node must end, when it must: its disk can't be relied upon.
+        public var failure: StorageError?
         /// Events worth a line in the log of the process.
         public var events: [KernelEvent] = []
     }
@@ -64,6 +69,13 @@ public final class Kernel {
     /// Starts of servers on this node that wait until their record is durable.
     var durableStarts: [ServerUID: [RequestTicket]] = [:]
 
+    var jobs: [UInt64: PendingJob] = [:]
+    var jobNumber: UInt64 = 0
+    /// The log files that get no more batches and that some server needs still, oldest first.
+    var closedFiles: Deque<WALFileContents>
+    /// When to begin flushes again for which there was no room.
+    var retryFlushesAt: Instant?
+
     var nextHousekeeping: Instant
     var nextRecording: Instant
     var walStatus = WALStatus()
@@ -96,6 +108,7 @@ public final class Kernel {
         random = SplitMix64(seed: seed)
         self.now = now
         self.wallClock = wallClock
+        closedFiles = Deque(recovered.closedFiles)
         nextHousekeeping = now
         nextRecording = now + .seconds(1)
         for peer in recovered.peers where peer.nodeID != identity.id { adopt(peer) }
@@ -107,6 +120,7 @@ public final class Kernel {
         deletedServers = Set(recovered.tombstones.map(\.uid))
         for server in recovered.servers { try takeUp(server) }
         counters.serversRecovered = UInt64(recovered.servers.count)
+        flushRecovered()
     }
 
     /// The servers of this node, for whoever watches over a simulated one. Nothing of them may be changed.
@@ -174,9 +188,15 @@ public final class Kernel {
             case .entries(let uid, let epoch, let index, _):
                 if let server = serversByUID[uid] { step(server, .entriesDurable(epoch: epoch, through: index)) }
             case .hardState(let uid, let state):
-                if let server = serversByUID[uid] { step(server, .hardStateDurable(state)) }
+                guard let server = serversByUID[uid] else { continue }
+                step(server, .hardStateDurable(state))
+                installIfWhole(server)
             case .serverCreated(let uid): serverIsDurable(uid)
-            case .serverDeleted, .peer, .snapshotFloor, .fileClosed: break
+            case .serverDeleted(let uid): start(.removeServer, of: uid, .chore)
+            case .snapshotFloor(let uid, let index):
+                if let server = serversByUID[uid] { floorIsDurable(server, index) }
+            case .fileClosed(let contents): logFileClosed(contents)
+            case .peer: break
             }
         }
     }
@@ -215,7 +235,7 @@ public final class Kernel {
     }
 
     private func markUnfinished() {
-        for case let server? in servers where server.applied < server.core.commitIndex && server.failure == nil {
+        for case let server? in servers where hasMoreToApply(server) {
             markDirty(server)
         }
     }
@@ -263,6 +283,7 @@ public enum KernelEvent: Sendable, Equatable {
     case machineHalted(ServerID, String)
     case effectDropped(ServerID, reason: String)
     case memberRefused(ClusterName, NodeName, reason: String)
+    case snapshotFailed(ServerID, String)
 }
 
 /// What is counted of the node as a whole.

@@ -20,6 +20,22 @@ public struct KernelConfiguration: Sendable {
     public var memoryTableBytes = 1 << 30
     /// How many bytes of entries are applied for one server in one turn, so that a long replay holds up nobody else.
     public var applyBytesPerTurn = 4 << 20
+    /// A server that has this many bytes of entries in memory when a log file is full is flushed at once.
+    public var flushBytes = 64 << 10
+    /// How many full log files may wait before the servers with little in them must leave the oldest.
+    public var logFilesBehind = 4
+    /// A server with no more bytes than this leaves it by having them written into the log once more.
+    public var carryBytes = 4 << 10
+    /// How many bytes may be written once more for each file.
+    public var carriedBytesPerFile = 8 << 20
+    /// A snapshot is taken when this many bytes of entries were applied since the last.
+    public var snapshotBytes = 64 << 20
+    /// How many entries there must be from one snapshot that the machine asks for to the next.
+    public var snapshotInterval = 4_096
+    /// How many entries before a snapshot are kept for followers that are just behind.
+    public var logTail = 8_192
+    /// After how many minor compactions segments of which little is left are rewritten.
+    public var minorCompactions = 4
     /// How often a node whose member missed the start is asked to make up for it.
     public var lateStartInterval: Duration = .seconds(1)
     /// How long a connection may stay without a hello.

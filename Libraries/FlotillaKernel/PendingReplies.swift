@@ -80,6 +80,16 @@ struct PendingReplies {
         return take(index)
     }
 
+    /// Takes everybody who waits for an entry at `index` or before it.
+    mutating func takeAll(through index: LogIndex) -> [Waiter] {
+        var waiters: [Waiter] = []
+        while count > 0, first <= index {
+            let next = first
+            if let waiter = take(next) { waiters.append(waiter) }
+        }
+        return waiters
+    }
+
     /// Takes everybody who waits for an entry at `index` or after it.
     mutating func takeAll(from index: LogIndex) -> [Waiter] { takePlaces(from: index).map(\.waiter) }
 

@@ -46,28 +46,34 @@ public final class FlotillaNode: Service {
     ///   `FlotillaError` when the node can't listen or the log of a server contradicts itself.
     public func run() async throws {
         let background = BackgroundThread(name: "flotilla-io")
+        let reading = BackgroundThread(name: "flotilla-read")
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         do {
-            try await run(on: group, background: background)
+            try await run(on: group, background: background, reading: reading)
         } catch {
-            await end(group, background)
+            await end(group, [background, reading])
             throw error
         }
-        await end(group, background)
+        await end(group, [background, reading])
     }
 
-    private func end(_ group: MultiThreadedEventLoopGroup, _ background: BackgroundThread) async {
+    private func end(_ group: MultiThreadedEventLoopGroup, _ threads: [BackgroundThread]) async {
         do { try await group.shutdownGracefully() } catch { logger.warning("the event loop ended with \(error)") }
-        background.stop()
+        for thread in threads { thread.stop() }
     }
 
-    private func run(on group: MultiThreadedEventLoopGroup, background: BackgroundThread) async throws {
+    private func run(
+        on group: MultiThreadedEventLoopGroup, background: BackgroundThread, reading: BackgroundThread
+    ) async throws {
         let configuration = configuration
         let storage = try await withTaskExecutorPreference(background.executor) {
             try await NodeStorage.open(configuration)
         }
         log(storage)
-        do { try await run(storage, on: group.next(), background: background) } catch {
+        let jobs = JobThreads(
+            worker: StorageWorker(dataDirectory: storage.directory.path, files: storage.files), slow: background,
+            urgent: reading)
+        do { try await run(storage, on: group.next(), background: background, jobs: jobs) } catch {
             // The error that ended the node is the one to tell; the lock goes, so that it can be started again.
             try? await storage.directory.close(storage.files)
             throw error
@@ -75,7 +81,9 @@ public final class FlotillaNode: Service {
         try await storage.directory.close(storage.files)
     }
 
-    private func run(_ storage: NodeStorage, on loop: any EventLoop, background: BackgroundThread) async throws {
+    private func run(
+        _ storage: NodeStorage, on loop: any EventLoop, background: BackgroundThread, jobs: JobThreads
+    ) async throws {
         let runtime = NIOLoopBoundBox<NodeRuntime?>.makeEmptyBox(valueType: NodeRuntime.self, eventLoop: loop)
         let ended = loop.makePromise(of: Void.self)
         let listener: any Channel
@@ -93,7 +101,8 @@ public final class FlotillaNode: Service {
             },
             failure: { ended.fail($0) })
         do {
-            let address = try await start(storage, wal: wal, listener: listener, runtime: runtime)
+            let address = try await start(
+                storage, wal: wal, jobs: jobs, listener: listener, runtime: runtime, ended: ended)
             onReady(address)
             try await waitForEnd(of: ended)
         } catch {
@@ -147,7 +156,8 @@ public final class FlotillaNode: Service {
 
     /// Makes the kernel and opens the doors.
     private func start(
-        _ storage: NodeStorage, wal: WALThread, listener: any Channel, runtime: NIOLoopBoundBox<NodeRuntime?>
+        _ storage: NodeStorage, wal: WALThread, jobs: JobThreads, listener: any Channel,
+        runtime: NIOLoopBoundBox<NodeRuntime?>, ended: EventLoopPromise<Void>
     ) async throws -> NodeAddress {
         let port = listener.localAddress?.port.map { UInt16(clamping: $0) } ?? configuration.listen.port
         let listening = NodeAddress(host: configuration.listen.host, port: port)
@@ -162,7 +172,8 @@ public final class FlotillaNode: Service {
                 identity: identity, configuration: configuration.kernel, registry: machines,
                 seeds: configuration.peers, recovered: recovered, seed: .random(in: .min ... .max),
                 now: NodeRuntime.now, wallClock: flotilla_wall_nanoseconds())
-            let created = NodeRuntime(kernel: kernel, loop: loop, wal: wal, logger: logger)
+            let created = NodeRuntime(
+                kernel: kernel, loop: loop, wal: wal, jobs: jobs, logger: logger, failed: { ended.fail($0) })
             runtime.value = created
             created.start()
         }.get()

@@ -18,6 +18,8 @@ final class NodeRuntime {
     private let loop: any EventLoop
     private let isolated: NIOIsolatedEventLoop
     private let wal: WALThread
+    private let jobs: JobThreads
+    private let failed: (StorageError) -> Void
     private let logger: Logger
     private var connections: [LinkID: ConnectionHandler] = [:]
     private var isTurnScheduled = false
@@ -25,12 +27,18 @@ final class NodeRuntime {
     private var alarmAt: Instant?
     private var isStopped = false
 
-    init(kernel: Kernel, loop: any EventLoop, wal: WALThread, logger: Logger) {
+    /// - Parameter failed: is told why the node must end, if its disk fails.
+    init(
+        kernel: Kernel, loop: any EventLoop, wal: WALThread, jobs: JobThreads, logger: Logger,
+        failed: @escaping (StorageError) -> Void
+    ) {
         loop.preconditionInEventLoop()
         self.kernel = kernel
         self.loop = loop
         isolated = loop.assumeIsolated()
         self.wal = wal
+        self.jobs = jobs
+        self.failed = failed
         self.logger = logger
     }
 
@@ -74,6 +82,12 @@ final class NodeRuntime {
         touched()
     }
 
+    private func jobEnded(_ outcome: StorageOutcome) {
+        tellTime()
+        kernel.jobEnded(outcome)
+        touched()
+    }
+
     /// Something has happened: the turn ends once everything else that is there has been told too.
     func touched() {
         guard !isTurnScheduled, !isStopped else { return }
@@ -101,12 +115,21 @@ final class NodeRuntime {
         for link in links {
             if let connection = connections[link.id] { connection.flush(link) } else { link.drain { _ in } }
         }
+        for job in kernel.output.jobs { start(job) }
+        kernel.output.jobs = []
+        if let failure = kernel.output.failure { failed(failure) }
         let dials = kernel.output.dials
         kernel.output.dials = []
         for dial in dials { connect(dial) }
         let events = kernel.output.events
         kernel.output.events = []
         for event in events { log(event) }
+    }
+
+    private func start(_ job: StorageJob) {
+        let bound = NIOLoopBound(self, eventLoop: loop)
+        let loop = loop
+        jobs.run(job) { outcome in loop.execute { bound.value.jobEnded(outcome) } }
     }
 
     private func setAlarm() {
@@ -164,6 +187,8 @@ final class NodeRuntime {
             logger.error("a command that the machine of \(server) wanted appended is dropped: \(reason)")
         case .memberRefused(let cluster, let node, let reason):
             logger.warning("the member of \(cluster) on node \(node) can not be started: \(reason)")
+        case .snapshotFailed(let server, let reason):
+            logger.error("no snapshot of \(server) can be taken, so its log is not cut: \(reason)")
         case .machineHalted(let server, let reason):
             logger.error("the machine of \(server) has failed and applies nothing more: \(reason)")
         }

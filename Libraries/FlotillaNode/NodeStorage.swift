@@ -27,7 +27,8 @@ struct NodeStorage: Sendable {
             let settings = configuration.walSettings(in: directory.walPath)
             let began = flotilla_monotonic_nanoseconds()
             let mode = try await settings.resolveWriteMode(files)
-            let recovered = try await Recovery.run(settings: settings, nodeID: directory.nodeID, files: files)
+            let recovered = try await Recovery.run(
+                settings: settings, nodeID: directory.nodeID, dataDirectory: directory.path, files: files)
             var report = recovered.report
             report.nanoseconds = flotilla_monotonic_nanoseconds() - began
             let start = recovered.start

@@ -23,6 +23,12 @@ package struct Report: Equatable, Sendable {
     package var tornTails = 0
     package var refusedStarts = 0
     package var logFailures = 0
+    package var segmentsWritten: UInt64 = 0
+    package var segmentsRemoved: UInt64 = 0
+    package var segmentsRewritten: UInt64 = 0
+    package var snapshotsWritten: UInt64 = 0
+    package var snapshotsInstalled: UInt64 = 0
+    package var entriesFetched: UInt64 = 0
     package var undecidedHistories = 0
     package var configurationsSearched = 0
     /// The longest that clusters took to serve again after the last fault, in nanoseconds.
@@ -33,6 +39,12 @@ package struct Report: Equatable, Sendable {
     mutating func note(_ counters: ServerCounters) {
         preVotes += counters.preVotes
         candidacies += counters.elections
+        segmentsWritten += counters.segmentsWritten
+        segmentsRemoved += counters.segmentsRemoved
+        segmentsRewritten += counters.segmentsRewritten
+        snapshotsWritten += counters.snapshotsWritten
+        snapshotsInstalled += counters.snapshotsInstalled
+        entriesFetched += counters.entriesFetched
     }
 
     mutating func note(_ recovery: RecoveryReport) {
@@ -71,6 +83,12 @@ package struct Report: Equatable, Sendable {
             ("recoveries with a torn tail", tornTails),
             ("damaged logs refused", refusedStarts),
             ("logs failed while running", logFailures),
+            ("segments written", Int(segmentsWritten)),
+            ("segments removed", Int(segmentsRemoved)),
+            ("segments rewritten", Int(segmentsRewritten)),
+            ("snapshots written", Int(snapshotsWritten)),
+            ("snapshots installed", Int(snapshotsInstalled)),
+            ("entries read from segments", Int(entriesFetched)),
             ("queries answered by followers", followerReads),
             ("configurations searched in histories", configurationsSearched),
             ("histories left undecided", undecidedHistories),
@@ -97,6 +115,12 @@ package struct Report: Equatable, Sendable {
         tornTails += other.tornTails
         refusedStarts += other.refusedStarts
         logFailures += other.logFailures
+        segmentsWritten += other.segmentsWritten
+        segmentsRemoved += other.segmentsRemoved
+        segmentsRewritten += other.segmentsRewritten
+        snapshotsWritten += other.snapshotsWritten
+        snapshotsInstalled += other.snapshotsInstalled
+        entriesFetched += other.entriesFetched
         undecidedHistories += other.undecidedHistories
         configurationsSearched += other.configurationsSearched
         slowestRecovery = max(slowestRecovery, other.slowestRecovery)

@@ -77,17 +77,22 @@ extension World {
     func compareMachines() {
         for (cluster, options) in plan.options.clusters.enumerated() {
             guard let leader = leader(of: cluster)?.server else { continue }
-            let members = members(of: leader, in: cluster)
+            let members = servers(of: cluster).filter { leader.core.configuration.member($0.server.uid) != nil }
             for key in 0..<plan.options.keys {
                 let work = WorkDrawer.lastWord(of: options.machine, key: key)
-                let answers = members.map { Self.answer(of: $0, to: work) }
+                let answers = members.map { answer(of: $0.server, on: $0.host, to: work) }
                 guard Set(answers).count > 1 else { continue }
                 fail(.stateMachineSafety, "the machines of \(clusterNames[cluster]) differ when asked to \(work)")
             }
         }
     }
 
-    private static func answer(of server: HostedServer, to work: ClientWork) -> ByteBuffer? {
+    private func entry(of server: HostedServer, on host: Int, at index: LogIndex) -> ByteBuffer? {
+        server.table.entry(at: index)
+            ?? StoredEntries(disk: computers[host].disk).entry(of: server.storage.segments, at: index)
+    }
+
+    private func answer(of server: HostedServer, on host: Int, to work: ClientWork) -> ByteBuffer? {
         var query = ByteBuffer()
         var answer = ByteBuffer()
         work.encode(into: &query)
@@ -95,7 +100,8 @@ extension World {
         // What can't be answered is no answer, and then on all members.
         do {
             guard let read = try server.machine.answer(query, at: context, into: &answer) else { return answer }
-            let entries = ReadEntries(of: read.indexes, entries: read.indexes.map { server.table.entry(at: $0) })
+            let entries = ReadEntries(
+                of: read.indexes, entries: read.indexes.map { entry(of: server, on: host, at: $0) })
             return read.finish(entries, &answer) ? answer : nil
         } catch { return nil }
     }
@@ -116,16 +122,24 @@ extension World {
 
     private func summary(of server: HostedServer) -> String {
         let core = server.core
+        let storage = server.storage
         let leader = core.leader.map { core.configuration.member($0)?.id.node.description ?? "\($0)" } ?? "nobody"
         let members = core.configuration.members.map { "\($0.id.node)\($0.isVoter ? "" : " (\($0.role))")" }
         let progress =
             core.role == .leader
-            ? ", matched " + core.peerOverview.map { "\($0.match)\($0.isUp ? "" : " down")" }.joined(separator: " ")
+            ? ", matched "
+                + core.peerOverview.map { "\($0.match) \($0.state)\($0.isUp ? "" : " down")" }.joined(separator: " ")
             : ""
         return """
             \(core.role) in term \(core.term), log through \(core.lastIndex) of term \(core.lastTerm), durable \
             \(core.durableIndex), commit \(core.commitIndex), applied \(server.applied), follows \(leader), members at \
-            \(core.configurationIndex): \(members.joined(separator: ", "))\(core.isRemoved ? ", removed" : "")\(progress)
+            \(core.configurationIndex): \(members.joined(separator: ", "))\(core.isRemoved ? ", removed" : "")\(progress), \
+            in memory from \(server.table.firstIndex), log from \(core.logTerms.baseIndex), flushed \(storage.flushed), \
+            segments \(storage.segments.segments.map { "\($0.first)-\($0.last)\($0.isDense ? "" : " (\($0.count))")" }), \
+            snapshot \(storage.floor.map { "\($0.index) (\($0.liveCount) live)" } ?? "none")\
+            \(storage.isWritingSegments ? ", writing segments" : "")\(storage.isWritingSnapshot ? ", snapshot" : "")\
+            \(storage.isRestoring ? ", restoring" : "")\(storage.isReplaying ? ", replaying" : "")\
+            \(storage.incoming.map { ", receiving \($0.name)\($0.isWhole ? " whole" : "")" } ?? "")
             """
     }
 }

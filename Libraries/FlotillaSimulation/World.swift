@@ -234,6 +234,7 @@ package final class World {
     func heard(_ event: KernelEvent, from host: Int) {
         switch event {
         case .machineHalted(let server, let reason): fail(.kernel, "the machine of \(server) is halted: \(reason)")
+        case .snapshotFailed(let server, let reason): fail(.kernel, "no snapshot of \(server) can be taken: \(reason)")
         case .peerUp, .peerRefused, .peerDown, .leaderChanged, .serverStarted, .serverDeleted, .effectDropped,
             .memberRefused:
             break

@@ -73,3 +73,25 @@ extension MemoryTable {
         return low
     }
 }
+
+extension MemoryTable.Region {
+    /// How far entries from one of its indexes on reach within a number of bytes; at least one entry.
+    package func extent(
+        from first: LogIndex, through last: LogIndex, bytes limit: Int
+    ) -> (through: LogIndex, bytes: Int) {
+        let start = offset(of: first)
+        let wanted = min(last, self.last) - first + 1
+        let fit = bytes.withUnsafeReadableBytes { bytes -> (count: Int, bytes: Int) in
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[start...])
+            let fit = EntryRun.prefix(of: wanted, in: rest, limit: limit)
+            return fit.count > 0 ? fit : (1, EntryRun.byteCount(of: 1, in: rest))
+        }
+        return (first + (fit.count - 1), fit.bytes)
+    }
+
+    /// The encoded entries of a range of its indexes, sharing storage.
+    package func slice(from first: LogIndex, through last: LogIndex) -> ByteBuffer {
+        let start = offset(of: first)
+        return slice(start, offset(of: last.next) - start)
+    }
+}

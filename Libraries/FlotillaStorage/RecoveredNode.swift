@@ -25,6 +25,8 @@ public struct RecoveredServer {
     /// Its segments and snapshots; `nil` where nobody looked for any.
     package internal(set) var files: ServerFiles?
     private let snapshotConfiguration: (index: LogIndex, configuration: ClusterConfiguration)?
+    /// The log as it was before entries that are missing.
+    private var beforeGap: (table: LogIndex, termRuns: [(first: LogIndex, term: Term)])?
     /// The term of the entry where the snapshot ends, as the last record of it says.
     private var termAtSnapshot: Term?
 
@@ -51,16 +53,21 @@ extension RecoveredServer {
     /// Drops entries from an index on.
     mutating func truncate(from: LogIndex) {
         guard from <= table.lastIndex else { return }
+        if let gap = beforeGap, from < table.firstIndex { fillGap(gap.table, gap.termRuns, from: from) }
         if from >= table.firstIndex { table.truncate(from: from) } else { table.reset(after: from.previous) }
         while let last = termRuns.last, last.first >= from { termRuns.removeLast() }
         while let last = configurations.last, last.index >= from, last.index > .zero { configurations.removeLast() }
     }
 
-    /// Adds entries, in place of those from their first index on; `false` when they don't follow the log.
+    /// Adds entries, in place of those from their first index on; `false` when their terms fall.
+    ///
+    /// They may leave a gap: what a file that was released held of a server may have been written once more, into a file
+    /// that had entries of it already.
     mutating func append(
         _ record: EntriesRecord, runs: [(first: LogIndex, term: Term)],
         configurations new: [(index: LogIndex, configuration: ClusterConfiguration)]
     ) -> Bool {
+        if let gap = beforeGap, record.first < table.firstIndex { fillGap(gap.table, gap.termRuns, from: record.first) }
         let known = sharedWithSegments(record, runs)
         if record.first <= snapshot.index, snapshot.index <= record.last {
             termAtSnapshot = runs.last { $0.first <= snapshot.index }?.term
@@ -68,8 +75,8 @@ extension RecoveredServer {
         guard record.last > known else { return true }
         let first = max(record.first, known.next)
         if first > table.lastIndex.next {
-            // What the snapshot covers need not be there.
-            guard first <= snapshot.index.next else { return false }
+            // What is missing may come later, or never where the snapshot covers it and needs it no more.
+            if beforeGap == nil { beforeGap = (table.lastIndex, termRuns) }
             begin(after: first.previous)
         }
         truncate(from: first)
@@ -91,6 +98,8 @@ extension RecoveredServer {
         guard self.term(at: index) != term else { return }
         // Entries behind it follow it: they would have been cut before, if they did not.
         guard index > table.lastIndex || self.term(at: index) != nil else { return }
+        // What a file that was released held may have been written once more, behind this.
+        if beforeGap == nil { beforeGap = (table.lastIndex, termRuns) }
         begin(after: index)
     }
 
@@ -111,6 +120,23 @@ extension RecoveredServer {
         var settled = found
         settled?.settle(with: self)
         files = settled
+    }
+
+    /// The entries that are missing before others, if any are.
+    var missing: ClosedRange<LogIndex>? {
+        guard let gap = beforeGap, table.firstIndex > snapshot.index.next else { return nil }
+        return gap.table.next...table.firstIndex.previous
+    }
+
+    /// What was missing comes, or a part of it, with all that follows it.
+    private mutating func fillGap(
+        _ end: LogIndex, _ runs: [(first: LogIndex, term: Term)], from first: LogIndex
+    ) {
+        guard first <= end.next else { return begin(after: first.previous) }
+        table.reset(after: end)
+        termRuns = runs
+        configurations.removeAll { $0.index > end }
+        beforeGap = nil
     }
 
     /// Drops all entries; the next will stand behind an index.

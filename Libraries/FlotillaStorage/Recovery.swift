@@ -19,6 +19,8 @@ public struct Recovery {
     private var damages: [Damage] = []
     private var position: WALPosition
     private var closedFiles: [WALFileContents] = []
+    /// Where entries stand before which others are missing, by server; they may come later.
+    private var gaps: [ServerUID: Damage] = [:]
     var memory = AlignedMemory(capacity: 0)
     /// Whether the batch before is known, so that the next one must continue it.
     private var chained = true
@@ -107,6 +109,9 @@ public struct Recovery {
         let highest = HighestFile(directory: settings.directory, nodeID: nodeID, files: files)
         let noted = try await highest.read()
         checkSequences(summaries, through: noted)
+        for server in replay.sortedServers where server.missing != nil && !replay.isDamaged(server.creation.uid) {
+            if let gap = gaps[server.creation.uid] { add(gap) }
+        }
         try refuseDamage()
         if let last = written.last { try await makeDurable(last) }
         try await keepPrepared(&summaries, behind: written.last?.sequence ?? 0)
@@ -318,8 +323,12 @@ extension Recovery {
         }
         for damage in batch.damages { add(damage) }
         for record in batch.records {
-            guard let wrong = replay.apply(record) else { continue }
-            add(image.damage(wrong.kind, at: record.offset, server: wrong.server))
+            let wrong = replay.apply(record)
+            if let (server, missing) = replay.takeGap() {
+                gaps[server] = image.damage(.gap, at: record.offset, server: server, entries: missing)
+            }
+            guard let wrong else { continue }
+            add(image.damage(wrong.kind, at: record.offset, server: wrong.server, entries: wrong.entries))
         }
         report.batches += 1
         report.records += UInt64(found.header.recordCount)

@@ -46,7 +46,10 @@ struct WALLatest: Sendable {
             if servers.removeValue(forKey: uid)?.truncatedFrom != nil { truncations -= 1 }
             tombstones[uid] = Tombstone(uid: uid, clusterID: clusterID, index: index, term: term)
         case .lastApplied(let uid, let index): servers[uid]?.lastApplied = index
-        case .snapshotFloor(let uid, let index, let term): servers[uid]?.floor = (index, term)
+        case .snapshotFloor(let uid, let index, let term):
+            servers[uid]?.floor = (index, term)
+            // Where the log was cut and nothing followed, it goes on behind the snapshot.
+            if let from = servers[uid]?.truncatedFrom, from <= index { servers[uid]?.truncatedFrom = index.next }
         case .peer(let peer):
             if let known = peers[peer.nodeID], known.incarnation > peer.incarnation { return }
             peers[peer.nodeID] = peer

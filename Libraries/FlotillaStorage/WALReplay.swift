@@ -35,11 +35,23 @@ struct WALReplay {
         hasCheckpoint = false
     }
 
+    /// Entries that are missing before the last record that was applied.
+    private var gap: (server: ServerUID, entries: ClosedRange<LogIndex>)?
+
+    /// Takes what is missing before the last record, if anything is.
+    mutating func takeGap() -> (server: ServerUID, entries: ClosedRange<LogIndex>)? {
+        defer { gap = nil }
+        return gap
+    }
+
+    /// Whether something of a server is damaged.
+    func isDamaged(_ uid: ServerUID) -> Bool { damaged.contains(uid) }
+
     /// Takes note that something of a server is damaged.
     mutating func markDamaged(_ uid: ServerUID) { damaged.insert(uid) }
 
     /// Applies a record; tells what is wrong with it when it does not fit what came before.
-    mutating func apply(_ read: WALReadRecord) -> (kind: Damage.Kind, server: ServerUID?)? {
+    mutating func apply(_ read: WALReadRecord) -> Misfit? {
         switch read.content {
         case .item(.checkpointBegin(let oldest)):
             oldestSequence = max(oldestSequence, oldest)
@@ -48,7 +60,7 @@ struct WALReplay {
         case .item(.checkpointEnd(let records, let checksum)):
             let counted = checkpoint
             checkpoint = nil
-            guard let counted, counted == (records, checksum) else { return (.recordPayload, nil) }
+            guard let counted, counted == (records, checksum) else { return Misfit(kind: .recordPayload) }
             hasCheckpoint = true
             return nil
         case .item(.record(let record)):
@@ -67,9 +79,9 @@ struct WALReplay {
         checkpoint = (counted.records + 1, rolled)
     }
 
-    private mutating func apply(_ record: WALRecord) -> (kind: Damage.Kind, server: ServerUID?)? {
+    private mutating func apply(_ record: WALRecord) -> Misfit? {
         if let uid = record.uid, !isKnown(record, uid) {
-            return damaged.insert(uid).inserted ? (.unknownServer, uid) : nil
+            return report(.unknownServer, uid)
         }
         latest.apply(record)
         switch record {
@@ -94,13 +106,14 @@ struct WALReplay {
     private mutating func apply(
         _ record: EntriesRecord, runs: [(first: LogIndex, term: Term)],
         configurations: [(index: LogIndex, configuration: ClusterConfiguration)]
-    ) -> (kind: Damage.Kind, server: ServerUID?)? {
+    ) -> Misfit? {
         guard latest.isLive(record.uid) else {
-            return damaged.insert(record.uid).inserted ? (.unknownServer, record.uid) : nil
+            return report(.unknownServer, record.uid)
         }
         guard servers[record.uid]?.append(record, runs: runs, configurations: configurations) ?? false else {
-            return report(.gap, record.uid)
+            return report(.gap, record.uid, entries: record.first...record.last)
         }
+        if let missing = servers[record.uid]?.missing { gap = (record.uid, missing) }
         latest.apply(.entries(record))
         contents[record.uid] = max(record.last, contents[record.uid] ?? .zero)
         return nil
@@ -115,7 +128,17 @@ struct WALReplay {
         }
     }
 
-    private mutating func report(_ kind: Damage.Kind, _ uid: ServerUID) -> (kind: Damage.Kind, server: ServerUID?)? {
-        damaged.insert(uid).inserted ? (kind, uid) : nil
+    private mutating func report(
+        _ kind: Damage.Kind, _ uid: ServerUID, entries: ClosedRange<LogIndex>? = nil
+    ) -> Misfit? {
+        damaged.insert(uid).inserted ? Misfit(kind: kind, server: uid, entries: entries) : nil
     }
+}
+
+/// What is wrong with a record that does not fit what came before it.
+struct Misfit {
+    var kind: Damage.Kind
+    var server: ServerUID?
+    /// The entries that it concerns.
+    var entries: ClosedRange<LogIndex>?
 }

@@ -79,6 +79,11 @@ private struct Fickle: StateMachine {
         .get(a), .count, .get(KeyValue.Key("absent")), .list(prefix: [], after: nil, limit: 0), .get(b),
     ]
 
+    private let items = [
+        KeyValue.Item(key: a, value: ByteBuffer(string: "value 2"), index: 4),
+        KeyValue.Item(key: b, value: ByteBuffer(string: "value 1"), index: 3),
+    ]
+
     /// A node that leads a cluster with two keys, the first of which was put twice.
     private func keys() throws -> (KernelFleet, HostedServer, TestClient) {
         let fleet = try KernelFleet(1)
@@ -95,10 +100,6 @@ private struct Fickle: StateMachine {
     @Test func `values are read from the log in memory`() throws {
         let (fleet, server, client) = try keys()
         ask(queries.map(encoded) + [ByteBuffer(bytes: [9])], of: server, client, fleet)
-        let items = [
-            KeyValue.Item(key: Self.a, value: ByteBuffer(string: "value 2"), index: 4),
-            KeyValue.Item(key: Self.b, value: ByteBuffer(string: "value 1"), index: 3),
-        ]
         #expect(try answer(client, 0) == .item(items[0]))
         #expect(try answer(client, 1) == .count(2))
         #expect(try answer(client, 2) == .notFound)
@@ -108,14 +109,57 @@ private struct Fickle: StateMachine {
         #expect(client.rejection(1_005)?.code == .malformed)
     }
 
-    @Test func `what is not in memory is refused by name, and what needs nothing of it is answered`() throws {
+    /// Ends the look-ups that are under way with what a test says of each index.
+    private func endLookUps(
+        of fleet: KernelFleet, with result: (LogIndex) throws(StorageError) -> ByteBuffer?
+    ) {
+        let jobs = fleet[1].jobs
+        fleet[1].jobs = []
+        for job in jobs {
+            guard case .lookUp(let wanted) = job.work else { continue }
+            let entries = Result { () throws(StorageError) in
+                var entries: [ByteBuffer?] = []
+                for (index, _) in wanted { entries.append(try result(index)) }
+                return StorageOutcome.Value.lookedUp(entries)
+            }
+            fleet[1].kernel.jobEnded(StorageOutcome(number: job.number, server: job.server, result: entries))
+        }
+        fleet.settle()
+    }
+
+    @Test func `what is not in memory is looked up, and what needs nothing of it is answered at once`() throws {
         let (fleet, server, client) = try keys()
+        let entries = [3, 4].map { server.table.entry(at: $0) }
         server.table.release(through: server.applied)
         ask(queries.map(encoded), of: server, client, fleet)
-        for number in [0, 3, 4] as [UInt64] { #expect(client.rejection(1_000 + number)?.code == .busy) }
         #expect(try answer(client, 1) == .count(2))
         #expect(try answer(client, 2) == .notFound)
-        #expect(client.results.keys.count { $0 >= 1_000 } == 2)
+        #expect([1_000, 1_003, 1_004].allSatisfy { client.results[$0] == nil })
+        endLookUps(of: fleet) { entries[$0 == 3 ? 0 : 1] }
+        #expect(try answer(client, 0) == .item(items[0]))
+        #expect(try answer(client, 4) == .item(items[1]))
+        #expect(try answer(client, 3) == .page(items, more: false))
+    }
+
+    @Test func `what is nowhere is looked up again, but not for ever`() throws {
+        let (fleet, server, client) = try keys()
+        server.table.release(through: server.applied)
+        ask([encoded(KeyValue.Query.get(Self.a))], of: server, client, fleet)
+        for _ in 0..<10 { endLookUps(of: fleet) { _ in nil } }
+        #expect(client.rejection(1_000)?.code == .busy)
+        #expect(fleet[1].jobs.isEmpty)
+    }
+
+    @Test func `what can't be read is refused with its name`() throws {
+        let (fleet, server, client) = try keys()
+        server.table.release(through: server.applied)
+        ask([encoded(KeyValue.Query.get(Self.a))], of: server, client, fleet)
+        endLookUps(of: fleet) { _ throws(StorageError) in
+            throw StorageError(.corrupt, "an entry in segment 7 is damaged")
+        }
+        let rejection = try #require(client.rejection(1_000))
+        #expect(rejection.code == .internalError)
+        #expect(rejection.message.contains("segment 7"))
     }
 
     @Test func `a read that is late is answered from the entries that it is handed`() throws {

@@ -24,6 +24,8 @@ final class KernelFleet {
         var unsynced: [WALRecord] = []
         var log: [WALRecord] = []
         var wires: [LinkID: Wire] = [:]
+        /// What its kernel wants to have done in the background.
+        var jobs: [StorageJob] = []
         /// What its kernel has said.
         var events: [KernelEvent] = []
         /// The types of all frames that it has sent to other nodes.
@@ -121,6 +123,7 @@ final class KernelFleet {
         let output = node.kernel.output
         node.kernel.output = Kernel.Output()
         node.events += output.events
+        node.jobs += output.jobs
         if !output.records.isEmpty { write(output.records, on: node) }
         for link in output.links { send(link, from: node) }
         for dial in output.dials { connect(dial, from: node) }

@@ -90,6 +90,55 @@ import Testing
         #expect(later.table.firstIndex == 18 && later.table.lastIndex == 23)
     }
 
+    @Test func entriesThatWereWrittenOnceMoreFillTheGapBeforeLaterOnes() async throws {
+        for snapshot in [0, 14] as [UInt64] {
+            let name = SnapshotName(index: LogIndex(snapshot), term: snapshot == 0 ? 0 : 1)
+            let server = try await read(
+                base(snapshot: name, through: 10), Sample.entries(1, 13...14, term: 1),
+                Sample.entries(1, 11...15, term: 1))
+            #expect(server.table.firstIndex == 11 && server.table.lastIndex == 15)
+            #expect(runs(server) == [11, 1])
+        }
+    }
+
+    @Test func entriesThatTheSnapshotCoversMayBeWrittenOnceMoreBehindItsNotice() async throws {
+        let server = try await read(
+            base(snapshot: SnapshotName(index: 14, term: 1), through: 0), .snapshotFloor(Sample.uid(1), 14, 1),
+            Sample.entries(1, 1...9, term: 1), Sample.entries(1, 10...15, term: 1))
+        #expect(server.table.firstIndex == 1 && server.table.lastIndex == 15)
+        #expect(runs(server) == [1, 1])
+    }
+
+    @Test func onlyAPartOfWhatTheSnapshotCoversMayBeWrittenOnceMore() async throws {
+        let server = try await read(
+            base(snapshot: SnapshotName(index: 14, term: 1), through: 3), .snapshotFloor(Sample.uid(1), 14, 1),
+            Sample.entries(1, 9...15, term: 1))
+        #expect(server.table.firstIndex == 9 && server.table.lastIndex == 15)
+        #expect(runs(server) == [9, 1])
+    }
+
+    @Test func aTruncationThatASnapshotWentPastIsNotRepeatedAsItWas() async throws {
+        let log = try await TestLog()
+        await log.write(.serverCreated(Sample.creation(1)), Sample.entries(1, 1...9, term: 1))
+        await log.write(
+            .truncated(Sample.uid(1), from: 5), .snapshotFloor(Sample.uid(1), 12, 2),
+            Sample.entries(1, 13...13, term: 2))
+        var index: UInt64 = 14
+        while log.log.status.files < 4 {
+            await log.write(Sample.entries(1, index...index, term: 2, body: 4_000))
+            index += 1
+        }
+        // Only what the last file's checkpoint repeats is left; the log itself is in segments.
+        log.log.append([.filesReleased(oldest: 2)])
+        await log.settle()
+        var all = RecoveredBase()
+        all.snapshot = SnapshotName(index: 12, term: 2)
+        all.lastIndex = LogIndex(index - 1)
+        all.termRuns = [(13, 2)]
+        let server = try #require(try await recover(log.disk, bases: [Sample.uid(1): all]).node.servers.first)
+        #expect(server.table.lastIndex == LogIndex(index - 1))
+    }
+
     @Test func entriesThatLeaveAGapBehindTheBaseAreDamage() async throws {
         let error = await #expect(throws: StorageError.self) {
             _ = try await read(base(through: 10, [(1, 1)]), Sample.entries(1, 12...13, term: 1))

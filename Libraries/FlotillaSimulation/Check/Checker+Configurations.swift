@@ -28,6 +28,7 @@ extension Checker {
     }
 
     private func isConfiguration(_ server: HostedServer, at index: LogIndex) -> Bool {
+        guard server.table.contains(index) else { return true }
         guard let slice = server.table.slices(from: index, through: index).first else { return false }
         return slice.withUnsafeReadableBytes { bytes in
             bytes.baseAddress.flatMap { EntryHeader.loadTrusted(from: $0) }?.kind == .configuration

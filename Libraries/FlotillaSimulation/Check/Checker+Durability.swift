@@ -42,7 +42,7 @@ extension Checker {
             throw Violation(
                 .promise, "n\(host + 1) acknowledges entries in term \(term) while its disk says \(state)")
         }
-        guard index > .zero else { return }
+        guard index > .zero, !isCovered(index, of: server, on: host) else { return }
         let held = durable.line(of: server, at: index)
         // What it has in memory there, and so means, as far as that was seen.
         let meant = line(of: server, at: index, on: host) ?? held

@@ -113,6 +113,7 @@ package final class Checker {
             world.report.truncations += 1
         }
         guard UInt64(seen.log.count) < last.rawValue else { return }
+        seen.log += linesNotInMemory(of: server, on: host, from: LogIndex(UInt64(seen.log.count) + 1))
         var violation: Violation?
         for slice in server.table.slices(from: LogIndex(UInt64(seen.log.count) + 1), through: last) {
             LogLine.forEachEntry(in: slice) { header in
@@ -122,7 +123,9 @@ package final class Checker {
                     guard header.index.rawValue == UInt64(seen.log.count) + 1 else {
                         throw Violation(.logMatching, "entry \(header.index) stands behind \(seen.log.count) entries")
                     }
-                    try truth.holds(line, at: header.index, previous: seen.log.last?.term ?? .zero, on: host)
+                    if seen.log.last != .covered {
+                        try truth.holds(line, at: header.index, previous: seen.log.last?.term ?? .zero, on: host)
+                    }
                 } catch {
                     violation = error
                 }
@@ -141,6 +144,12 @@ package final class Checker {
             throw Violation(.committedIsFinal, "commit \(commit) behind the end of \(server.core)")
         }
         for index in seen.compared..<Int(commit.rawValue) {
+            guard seen.log[index] != .covered else {
+                guard index < truth.committed.count else {
+                    throw Violation(.committedIsFinal, "a snapshot covers \(index + 1), which nobody committed")
+                }
+                continue
+            }
             try truth.commits(seen.log[index], at: LogIndex(UInt64(index) + 1), by: host, in: server.core.term)
         }
         seen.compared = Int(commit.rawValue)
@@ -181,7 +190,8 @@ package final class Checker {
     /// The entry that a server was last seen to have at an index.
     func line(of server: ServerUID, at index: LogIndex, on host: Int) -> LogLine? {
         guard let log = seen[host]?[server]?.log, index > .zero, index.rawValue <= UInt64(log.count) else { return nil }
-        return log[Int(index.rawValue) - 1]
+        let line = log[Int(index.rawValue) - 1]
+        return line == .covered ? nil : line
     }
 
     // MARK: Lives
@@ -193,7 +203,7 @@ package final class Checker {
         }
         incarnations[node] = incarnation
         for server in recovered.servers {
-            durable.recovered(server)
+            durable.recovered(server, stored: storedLines(of: server, on: host))
             do throws(Violation) { try promises.check(server) } catch { world.fail(error) }
         }
     }

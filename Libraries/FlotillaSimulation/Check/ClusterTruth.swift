@@ -82,6 +82,7 @@ final class ClusterTruth {
                     "n\(host + 1) leads term \(term) with a log through \(log.count), but \(position + 1) was "
                         + "committed in term \(line.committedIn)")
             }
+            guard log[position] != .covered else { continue }
             guard log[position].term == line.term, log[position].checksum == line.checksum else {
                 throw Violation(
                     .leaderCompleteness,

@@ -23,6 +23,8 @@ struct DurableLogs {
         /// Takes the first so many lines of what was handed over first.
         mutating func land(_ count: Int) {
             let batch = written[0]
+            // Behind a snapshot that superseded the log, entries begin anew.
+            while UInt64(lines.count) + 1 < batch.first.rawValue { lines.append(.covered) }
             lines.removeLast(max(0, lines.count - Int(batch.first.rawValue) + 1))
             lines.append(contentsOf: batch.lines.prefix(count))
             if count == batch.lines.count {
@@ -37,13 +39,16 @@ struct DurableLogs {
     private var servers: [ServerUID: Server] = [:]
 
     /// A process has read a server from its disk.
-    mutating func recovered(_ server: RecoveredServer) {
+    ///
+    /// - Parameter stored: the lines before those in its table.
+    mutating func recovered(_ server: RecoveredServer, stored: [LogLine]) {
         servers[server.creation.uid] = Server(
             hardState: server.hardState,
             lines: server.table.isEmpty
-                ? []
-                : server.table.slices(from: server.table.firstIndex, through: server.table.lastIndex).flatMap(
-                    LogLine.read))
+                ? stored
+                : stored
+                    + server.table.slices(from: server.table.firstIndex, through: server.table.lastIndex).flatMap(
+                        LogLine.read))
     }
 
     /// Records were handed to the log.
@@ -91,6 +96,7 @@ struct DurableLogs {
         guard let lines = servers[server]?.lines, index > .zero, index.rawValue <= UInt64(lines.count) else {
             return nil
         }
-        return lines[Int(index.rawValue) - 1]
+        let line = lines[Int(index.rawValue) - 1]
+        return line == .covered ? nil : line
     }
 }

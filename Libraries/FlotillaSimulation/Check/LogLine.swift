@@ -9,6 +9,9 @@ struct LogLine: Equatable {
 }
 
 extension LogLine {
+    /// Stands for an entry that nobody can see any more, because a snapshot covers it.
+    static let covered = LogLine(term: .zero, checksum: 0)
+
     /// An entry by its header.
     init(_ header: EntryHeader) {
         self.init(term: header.term, checksum: header.bodyChecksum ^ UInt32(header.kind.rawValue) << 24)

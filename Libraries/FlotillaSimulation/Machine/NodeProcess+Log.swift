@@ -51,6 +51,26 @@ extension NodeProcess {
         world.fail(.recovery, "node \(computer.name) fails in a way that no fault explains: \(error)")
     }
 
+    /// A background job has found out that the disk fails.
+    func diskFailed(_ error: StorageError) { logFailed(error) }
+
+    /// Does a background job; its outcome gets to the kernel a little later, as from another thread.
+    func start(_ job: StorageJob) {
+        guard let worker else { return }
+        Task(executorPreference: world.executor) { [self] in
+            let outcome = await worker.run(job)
+            guard isAlive else { return }
+            scheduler.after(world.plan.options.handover(&computer.random)) { [self] in
+                computer.whenAwake(self) { [self] in
+                    guard isServing, let kernel else { return }
+                    tellTime()
+                    kernel.jobEnded(outcome)
+                    touched()
+                }
+            }
+        }
+    }
+
     private func logFailed(_ error: StorageError) {
         checkCause(error)
         world.report.logFailures += 1

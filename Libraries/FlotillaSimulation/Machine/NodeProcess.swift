@@ -25,6 +25,7 @@ package final class NodeProcess: Party, @unchecked Sendable {
     var mounts: [DiskMount] = []
     var files: AsyncFiles?
     var preparer: WALFilePreparer?
+    var worker: StorageWorker?
     package private(set) var nodeID = NodeID.none
 
     var connections: [LinkID: ConnectionEnd] = [:]
@@ -67,7 +68,8 @@ package final class NodeProcess: Party, @unchecked Sendable {
                     path: "/data", name: computer.name, newNodeID: newNodeID, files: files)
                 let settings = world.plan.options.walSettings(in: directory.walPath)
                 let mode = try await settings.resolveWriteMode(files)
-                let recovered = try await Recovery.run(settings: settings, nodeID: directory.nodeID, files: files)
+                let recovered = try await Recovery.run(
+                    settings: settings, nodeID: directory.nodeID, dataDirectory: directory.path, files: files)
                 serve(directory, settings: settings, mode: mode, recovered: recovered)
             } catch {
                 failedToStart(error)
@@ -128,6 +130,10 @@ package final class NodeProcess: Party, @unchecked Sendable {
             UInt64(recovered.servers.count))
         world.report.note(recovered.report)
         phase = .serving
+        if let files {
+            worker = StorageWorker(
+                dataDirectory: directory.path, limits: world.plan.options.segmentLimits, files: files)
+        }
         openLog(settings: settings, mode: mode, recovered: recovered)
         world.network.listen(computer.number) { [self] end in accept(end) }
         tellTime()
@@ -154,6 +160,7 @@ package final class NodeProcess: Party, @unchecked Sendable {
         mounts.removeAll()
         files = nil
         preparer = nil
+        worker = nil
         kernel = nil
         log = nil
         connections.removeAll()
@@ -214,6 +221,8 @@ package final class NodeProcess: Party, @unchecked Sendable {
         if !output.records.isEmpty { submit(output.records) }
         for link in output.links { flush(link) }
         for dial in output.dials { connect(dial) }
+        for job in output.jobs { start(job) }
+        if let failure = output.failure { diskFailed(failure) }
         for event in output.events { world.heard(event, from: computer.number) }
     }
 

@@ -50,6 +50,15 @@ package struct WorldOptions: Equatable, Sendable {
     /// How long it takes from the kernel to the log and back.
     package var handoverNanoseconds: ClosedRange<UInt64> = 1_000...60_000
 
+    /// When entries go from memory to segments, and how snapshots are taken.
+    package var flushBytes = 8 << 10
+    package var logFilesBehind = 2
+    package var carryBytes = 512
+    package var snapshotBytes = 64 << 10
+    package var logTail = 100
+    package var minorCompactions = 2
+    package var segmentLimits = SegmentLimits()
+
     package var electionTimeoutMilliseconds = 500
     package var appendBytes = 4 << 10
     package var followerWindowEntries = 1_024
@@ -64,6 +73,13 @@ package struct WorldOptions: Equatable, Sendable {
             followerWindowEntries: followerWindowEntries)
         configuration.commandBytes = Self.commandBytes
         configuration.readPatience = .seconds(5)
+        configuration.flushBytes = flushBytes
+        configuration.logFilesBehind = logFilesBehind
+        configuration.carryBytes = carryBytes
+        configuration.carriedBytesPerFile = walFileBytes / 8
+        configuration.snapshotBytes = snapshotBytes
+        configuration.logTail = logTail
+        configuration.minorCompactions = minorCompactions
         return configuration
     }
 
@@ -103,6 +119,7 @@ extension WorldOptions {
         electionTimeoutMilliseconds = random.pick([300, 500, 500, 1_000])
         appendBytes = random.pick([200, 1 << 10, 64 << 10, 256 << 10])
         followerWindowEntries = random.pick([4, 64, 32_768])
+        drawStorage(seed: seed)
         straggler = .draw(seed: seed, nodes: nodes, clusters: count)
     }
 
@@ -123,6 +140,17 @@ extension WorldOptions {
         network.chaos.repeatPerMille = random.pick([0, 20, 200, 500])
         network.chaos.latePerMille = random.pick([0, 20, 200])
         network.chaos.lateness = 100_000...random.pick([2_000_000, 50_000_000, 1_000_000_000, 6_000_000_000])
+    }
+
+    private mutating func drawStorage(seed: UInt64) {
+        var random = Randomness.of("storage", seed: seed)
+        flushBytes = random.pick([1, 1 << 10, 16 << 10])
+        logFilesBehind = random.pick([0, 1, 3])
+        carryBytes = random.pick([0, 1 << 10, 8 << 10])
+        snapshotBytes = random.pick([1 << 10, 8 << 10, 64 << 10, 1 << 30])
+        logTail = random.pick([0, 3, 50, 1_000])
+        minorCompactions = random.pick([1, 2, 5])
+        segmentLimits.maxEntries = random.pick([3, 40, 32_768])
     }
 
     private mutating func drawDisk(_ random: inout Randomness) {
@@ -146,7 +174,9 @@ extension WorldOptions: CustomStringConvertible {
             retransmissions \(network.retransmissionsPerMille) per mille, messages lost \(network.chaos.lossPerMille), \
             repeated \(network.chaos.repeatPerMille), late \(network.chaos.latePerMille) per mille; \
             sync \(syncMethod.rawValue)\(disk.takesDirect ? "" : ", no direct writes"), \
-            files of \(walFileBytes >> 10) KiB; election timeout \(electionTimeoutMilliseconds) ms, \
+            files of \(walFileBytes >> 10) KiB, \(logFilesBehind) behind, flushed from \(flushBytes) bytes on, written again \
+            up to \(carryBytes), segments of \(segmentLimits.maxEntries), snapshots each \(snapshotBytes >> 10) KiB, tail \
+            \(logTail); election timeout \(electionTimeoutMilliseconds) ms, \
             appends of \(appendBytes) bytes, window \(followerWindowEntries)\
             \(straggler.map { "; at the end \($0)" } ?? "")
             """

@@ -16,7 +16,7 @@ package enum SegmentFormat {
     static let major: UInt16 = 1
     static let minor: UInt16 = 0
     /// Where the entries begin.
-    static let entriesOffset = 4_096
+    package static let entriesOffset = 4_096
     private static let suffix = ".seg"
 
     /// The directory of a server's files inside the directory of all servers.
