@@ -149,7 +149,8 @@ import Testing
             model.terms += Array(repeating: model.term, count: Int.random(in: 1...40, using: &random))
             model.live = []
         }
-        let index = keepsLog
+        let index =
+            keepsLog
             ? UInt64.random(in: model.snapshot + 1...UInt64(model.terms.count), using: &random)
             : UInt64(model.terms.count)
         model.live = Set((1...index).filter { _ in UInt8.random(in: 0..<4, using: &random) == 0 })

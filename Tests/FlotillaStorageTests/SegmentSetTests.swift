@@ -26,7 +26,8 @@ import Testing
         #expect(
             set.terms(behind: 3) == [Segment.TermRun(first: 4, term: 1), Segment.TermRun(first: 6, term: 2)])
         #expect(
-            try await disk.log(set) == Sample.entryBytes(1...5, term: 1).array + Sample.entryBytes(6...12, term: 2).array)
+            try await disk.log(set) == Sample.entryBytes(1...5, term: 1).array
+                + Sample.entryBytes(6...12, term: 2).array)
     }
 
     @Test func aTruncationCutsWhatIsThereAndNotWhatComes() async throws {
@@ -116,5 +117,21 @@ import Testing
         }
         let groups = set.compactionGroups(through: 80, live: live, limits: limits)
         #expect(groups.map(\.segments.count) == [8])
+    }
+
+    /// A snapshot was installed over the beginning of a log whose end was kept: what is adjacent in age is not
+    /// adjacent in the log.
+    @Test func segmentsBetweenWhichAnotherIsShownAreNotRewrittenTogether() async throws {
+        let disk = try await SegmentDisk.make()
+        try await disk.write(1...100, term: 1, number: 1)
+        var sequence = SegmentWriter(disk.segments).begin(installing: 80, term: 1, from: 2, salt: 1)
+        for index in [5, 70] as [UInt64] { try await sequence.append(Sample.entryBytes(index...index, term: 1)) }
+        _ = try await sequence.finish()
+        try await disk.write(101...120, term: 1, number: 3)
+        let set = try await disk.load().set
+        #expect(ranges(set.slices(from: 81, through: 200)) == [[1, 81, 100], [3, 101, 120]])
+        let live = LiveIndexes([5, 70, 90, 110])
+        let groups = set.compactionGroups(through: 120, live: live, limits: limits)
+        #expect(groups.map { $0.segments.map(\.number) } == [[1], [3]])
     }
 }

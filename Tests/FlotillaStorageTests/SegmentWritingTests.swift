@@ -145,4 +145,37 @@ import Testing
         try await disk.write(1...10, term: 1, number: 4, limits: limits)
         #expect(try await disk.load().set.lastIndex(behind: .zero) == 10)
     }
+
+    /// Segments are read for ever; a change of a single byte of the format must be meant.
+    @Test func aSmallSegmentIsWrittenAsItAlwaysWas() async throws {
+        let disk = try await SegmentDisk.make()
+        var sequence = SegmentWriter(disk.segments).begin(installing: 9, term: 2, from: 3, salt: 0x1234)
+        for index in [4, 9] as [UInt64] { try await sequence.append(Sample.entryBytes(index...index, term: index / 4)) }
+        _ = try await sequence.finish()
+        let bytes = disk.disk.contents(disk.segments.path(3))
+        let header = try #require(Self.golden.first)
+        #expect(
+            Self.hexadecimal(bytes[..<160]) == header
+                && Self.hexadecimal(bytes[bytes.count - 160..<bytes.count]) == header)
+        #expect(bytes[160..<4_096].allSatisfy { $0 == 0 })
+        #expect(
+            Array(bytes[4_096..<4_216]) == Sample.entryBytes(4...4, term: 1).array
+                + Sample.entryBytes(9...9, term: 2).array)
+        #expect(Self.hexadecimal(bytes[4_216..<bytes.count - 160]) == Self.golden.last)
+    }
+
+    /// The header and the tail.
+    private static let golden: [String] = [
+        "464c4f54534547000100000003000000cdab000000000000010000000000000003000000000000000300000000000000"
+            + "341200000000000004000000000000000900000000000000020000007800000078100000000000006400000000000000"
+            + "0900000000000000ffffffffffffffff09000000000000000200000000000000ea542d33000000000000000000000000"
+            + "0000000000000000000000009eae3dee",
+        "46534958020000000000000000000000f10300000000000004000000000000000000000025245392ad45fabe09000000"
+            + "000000003c000000f37ad31dd8958f0a0400000000000000010000000000000009000000000000000200000000000000"
+            + "c47e7b0e",
+    ]
+
+    private static func hexadecimal(_ bytes: ArraySlice<UInt8>) -> String {
+        bytes.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+    }
 }

@@ -105,6 +105,7 @@ final class SegmentCache: Sendable {
     }
 
     private func place(ofSurplusIn state: State) -> Int? {
+        guard state.slots.count > capacity || state.slots.contains(where: \.isRetired) else { return nil }
         let idle = state.slots.indices.filter { state.slots[$0].users == 0 }
         if let retired = idle.first(where: { state.slots[$0].isRetired }) { return retired }
         guard state.slots.count > capacity else { return nil }

@@ -150,7 +150,9 @@ struct SegmentFileReader {
         } catch { throw StorageError(error) }
     }
 
-    private func bytes(_ count: Int) -> UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: memory.bytes[..<count]) }
+    private func bytes(_ count: Int) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(rebasing: memory.bytes[..<count])
+    }
 
     private mutating func note(
         _ kind: Damage.Kind, at offset: UInt64, length: UInt64 = 0, entries: ClosedRange<LogIndex>? = nil

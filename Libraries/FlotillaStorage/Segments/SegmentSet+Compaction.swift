@@ -167,7 +167,8 @@ private struct WeighedSegment {
         liveBytes = segment.entryBytes * live / segment.count
         isThin = live * 2 < segment.count
         isSmall =
-            live <= limits.maxEntries / SegmentSet.manySegments && liveBytes <= limits.maxBytes / SegmentSet.manySegments
+            live <= limits.maxEntries / SegmentSet.manySegments
+            && liveBytes <= limits.maxBytes / SegmentSet.manySegments
     }
 }
 

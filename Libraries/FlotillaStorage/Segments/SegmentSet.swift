@@ -58,11 +58,15 @@ package struct SegmentSet: Sendable, Equatable {
     /// Never gives out these numbers: a writer that failed may have left files that could not be removed.
     package mutating func reserve(through number: UInt64) { nextNumber = max(nextNumber, number + 1) }
 
-    /// Shows no entries from an index on. Segments that are added later are not concerned.
+    /// Shows no entries of the log from an index on. Segments that are added later are not concerned, nor are those
+    /// that were compacted or installed: what they hold is committed, so that a truncation that seems to concern them
+    /// was before them, and is told again by a replay.
     ///
     /// The cut is not in any file: until a segment that begins at or before it is durable, it must be kept elsewhere.
     package mutating func truncate(from index: LogIndex) {
-        for place in members.indices { members[place].cut = min(members[place].cut, index) }
+        for place in members.indices where members[place].segment.kind == .flushed {
+            members[place].cut = min(members[place].cut, index)
+        }
         refresh()
     }
 
