@@ -10,7 +10,20 @@ struct WALReplay {
     /// What is known of each server apart from the log.
     private let bases: [ServerUID: RecoveredBase]
 
-    init(bases: [ServerUID: RecoveredBase] = [:]) { self.bases = bases }
+    /// Whether the entries are kept, and not only how far they reach.
+    private let keepsEntries: Bool
+
+    init(bases: [ServerUID: RecoveredBase] = [:], keepsEntries: Bool = true) {
+        self.bases = bases
+        self.keepsEntries = keepsEntries
+    }
+
+    /// What is wrong with a record that does not fit what came before.
+    struct Misfit {
+        var kind: Damage.Kind
+        var server: ServerUID?
+        var entries: ClosedRange<LogIndex>?
+    }
 
     /// The oldest file that the last checkpoint asks for; 0 before the first.
     private(set) var oldestSequence: UInt64 = 0
@@ -38,8 +51,11 @@ struct WALReplay {
     /// Takes note that something of a server is damaged.
     mutating func markDamaged(_ uid: ServerUID) { damaged.insert(uid) }
 
+    /// Whether something of a server is damaged.
+    func isDamaged(_ uid: ServerUID) -> Bool { damaged.contains(uid) }
+
     /// Applies a record; tells what is wrong with it when it does not fit what came before.
-    mutating func apply(_ read: WALReadRecord) -> (kind: Damage.Kind, server: ServerUID?)? {
+    mutating func apply(_ read: WALReadRecord) -> Misfit? {
         switch read.content {
         case .item(.checkpointBegin(let oldest)):
             oldestSequence = max(oldestSequence, oldest)
@@ -48,7 +64,7 @@ struct WALReplay {
         case .item(.checkpointEnd(let records, let checksum)):
             let counted = checkpoint
             checkpoint = nil
-            guard let counted, counted == (records, checksum) else { return (.recordPayload, nil) }
+            guard let counted, counted == (records, checksum) else { return Misfit(kind: .recordPayload) }
             hasCheckpoint = true
             return nil
         case .item(.record(let record)):
@@ -67,9 +83,9 @@ struct WALReplay {
         checkpoint = (counted.records + 1, rolled)
     }
 
-    private mutating func apply(_ record: WALRecord) -> (kind: Damage.Kind, server: ServerUID?)? {
+    private mutating func apply(_ record: WALRecord) -> Misfit? {
         if let uid = record.uid, !isKnown(record, uid) {
-            return damaged.insert(uid).inserted ? (.unknownServer, uid) : nil
+            return report(.unknownServer, uid)
         }
         latest.apply(record)
         switch record {
@@ -80,7 +96,7 @@ struct WALReplay {
         case .serverCreated(let creation):
             guard let known = servers[creation.uid] else {
                 servers[creation.uid] = RecoveredServer(
-                    creation: creation, base: bases[creation.uid] ?? RecoveredBase())
+                    creation: creation, base: bases[creation.uid] ?? RecoveredBase(), keepsEntries: keepsEntries)
                 break
             }
             if known.creation != creation { return report(.recordPayload, creation.uid) }
@@ -94,12 +110,13 @@ struct WALReplay {
     private mutating func apply(
         _ record: EntriesRecord, runs: [(first: LogIndex, term: Term)],
         configurations: [(index: LogIndex, configuration: ClusterConfiguration)]
-    ) -> (kind: Damage.Kind, server: ServerUID?)? {
-        guard latest.isLive(record.uid) else {
-            return damaged.insert(record.uid).inserted ? (.unknownServer, record.uid) : nil
-        }
+    ) -> Misfit? {
+        guard latest.isLive(record.uid) else { return report(.unknownServer, record.uid) }
+        let last = servers[record.uid]?.entries.lastIndex ?? .zero
         guard servers[record.uid]?.append(record, runs: runs, configurations: configurations) ?? false else {
-            return report(.gap, record.uid)
+            let isBehind = record.first > last.next
+            return report(
+                .gap, record.uid, isBehind ? last.next...record.first.previous : record.first...record.last)
         }
         latest.apply(.entries(record))
         contents[record.uid] = max(record.last, contents[record.uid] ?? .zero)
@@ -115,7 +132,9 @@ struct WALReplay {
         }
     }
 
-    private mutating func report(_ kind: Damage.Kind, _ uid: ServerUID) -> (kind: Damage.Kind, server: ServerUID?)? {
-        damaged.insert(uid).inserted ? (kind, uid) : nil
+    private mutating func report(
+        _ kind: Damage.Kind, _ uid: ServerUID, _ entries: ClosedRange<LogIndex>? = nil
+    ) -> Misfit? {
+        damaged.insert(uid).inserted ? Misfit(kind: kind, server: uid, entries: entries) : nil
     }
 }
