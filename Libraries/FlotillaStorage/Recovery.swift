@@ -80,7 +80,11 @@ public struct Recovery {
         }
         let highest = HighestFile(directory: settings.directory, nodeID: reader.nodeID, files: files)
         let noted = try await highest.read()
-        reader.checkSequences(summaries, through: noted)
+        // The first tells enough, before the log is refused.
+        if let missing = reader.missing(summaries, through: noted).first {
+            let path = "\(settings.directory)/\(WALFormat.fileName(missing.lowerBound))"
+            reader.add(Damage(file: path, offset: 0, kind: .fileMissing))
+        }
         try refuseDamage()
         if let last = written.last { try await makeDurable(last) }
         try await keepPrepared(&summaries, behind: written.last?.sequence ?? 0)

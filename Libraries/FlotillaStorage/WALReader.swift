@@ -6,8 +6,7 @@ import FlotillaWire
 /// goes on behind it. A torn batch is dropped whole. Any other is damage, of which all is listed; reading goes on behind
 /// it as far as that can be done.
 ///
-/// First `look` at every file, then `begin`, then `read` those that hold batches in the order of their numbers, then
-/// `checkSequences`.
+/// First `look` at every file, then `begin`, then `read` those that hold batches in the order of their numbers.
 struct WALReader {
     /// Bytes that hold no batch, behind the last of a file.
     struct Remains: Equatable, Sendable {
@@ -132,19 +131,23 @@ extension WALReader {
         closedFiles.append(WALFileContents(sequence: summary.sequence, last: replay.contents))
     }
 
-    /// Every file must be there, from the oldest that is needed to the highest that may hold batches.
-    mutating func checkSequences(_ summaries: [WALFileSummary], through highest: UInt64) {
+    /// The numbers of files that are missing: every one must be there, from the oldest that is needed to the highest
+    /// that may hold batches.
+    ///
+    /// - Parameter summaries: all files that are there, in the order of their numbers.
+    func missing(_ summaries: [WALFileSummary], through highest: UInt64) -> [ClosedRange<UInt64>] {
         let written = summaries.filter(\.hasBatches)
         let last = max(written.last?.sequence ?? 0, highest)
-        let there = Set(summaries.map(\.sequence))
         // The first file of a log has number 1, and stays until a checkpoint names a later one as the oldest.
-        let oldest =
+        var next =
             replay.oldestSequence == 0 ? (highest > 0 ? 1 : written.first?.sequence ?? 1) : replay.oldestSequence
-        // A range of missing files is told by its first; a number that lies must not cost a million lines.
-        var sequence = oldest
-        while sequence <= last, there.contains(sequence) { sequence += 1 }
-        guard sequence <= last else { return }
-        add(Damage(file: "\(directory)/\(WALFormat.fileName(sequence))", offset: 0, kind: .fileMissing))
+        var missing: [ClosedRange<UInt64>] = []
+        for sequence in summaries.map(\.sequence) where sequence >= next && sequence <= last {
+            if sequence > next { missing.append(next...sequence - 1) }
+            next = sequence + 1
+        }
+        if next <= last { missing.append(next...last) }
+        return missing
     }
 }
 

@@ -112,7 +112,7 @@ struct WALReplay {
         configurations: [(index: LogIndex, configuration: ClusterConfiguration)]
     ) -> Misfit? {
         guard latest.isLive(record.uid) else { return report(.unknownServer, record.uid) }
-        let last = servers[record.uid]?.entries.lastIndex ?? .zero
+        let last = servers[record.uid].map { max($0.entries.lastIndex, $0.snapshot.index) } ?? .zero
         guard servers[record.uid]?.append(record, runs: runs, configurations: configurations) ?? false else {
             let isBehind = record.first > last.next
             return report(
