@@ -61,7 +61,10 @@ package struct Finding: Sendable, Equatable, CustomStringConvertible {
     package var description: String {
         var line = "\(severity.rawValue): \(file) at offset \(offset): \(text)"
         if let server { line += "; \(server)" }
-        if let entries { line += ", entries \(entries.lowerBound) to \(entries.upperBound)" }
+        if let entries {
+            let isOne = entries.lowerBound == entries.upperBound
+            line += isOne ? ", entry \(entries.lowerBound)" : ", entries \(entries.lowerBound) to \(entries.upperBound)"
+        }
         return "\(line). \(advice)"
     }
 }
