@@ -79,8 +79,8 @@ let services: [Target] = [
     .target(
         name: "FlotillaControl",
         dependencies: [
-            "FlotillaClient", "FlotillaMachine", "FlotillaMachines", "FlotillaWire", nioCore, nioPosix, logging,
-            arguments, histogram,
+            "FlotillaClient", "FlotillaMachine", "FlotillaMachines", "FlotillaStorage", "FlotillaWire", nioCore,
+            nioPosix, logging, arguments, histogram,
         ],
         path: "Services/ctl/Control", swiftSettings: swift),
     .target(
@@ -140,7 +140,8 @@ let tests: [Target] = [
     .testTarget(
         name: "FlotillaControlTests",
         dependencies: [
-            "FlotillaControl", "FlotillaMachines", "FlotillaWire", "FlotillaTestNode", nioCore, nioPosix, arguments,
+            "FlotillaControl", "FlotillaMachines", "FlotillaStorage", "FlotillaWire", "FlotillaTestNode", nioCore,
+            nioPosix, arguments,
         ],
         path: "Tests/FlotillaControlTests", swiftSettings: swift),
     .testTarget(

@@ -52,8 +52,8 @@ public struct DataDirectory: Sendable {
 
 /// The steps of opening a data directory.
 private struct Opening {
-    static let identityName = "node"
-    static let ownerName = "owner"
+    static let identityName = NodeIdentity.Place.data.fileName
+    static let ownerName = NodeIdentity.Place.writeAheadLog.fileName
 
     let path: String
     let walPath: String
@@ -88,7 +88,7 @@ private struct Opening {
     /// Reads or makes the identity, and makes its next incarnation durable.
     func identity(newNodeID: NodeID) async throws(StorageError) -> NodeIdentity {
         var identity: NodeIdentity
-        if let found = try await read(Self.identityName, in: path, .data) {
+        if let found = try await NodeIdentity.read(.data, in: path, files: files) {
             identity = found
             guard identity.name == name else {
                 throw StorageError(
@@ -103,12 +103,12 @@ private struct Opening {
             throw StorageError(.corrupt, "\(path)/\(Self.identityName) says an impossible incarnation")
         }
         identity.incarnation.rawValue += 1
-        try await write(identity, Self.identityName, in: path, .data)
+        try await write(identity, .data, in: path)
         return identity
     }
 
     private func checkOwner(_ nodeID: NodeID) async throws(StorageError) {
-        guard let owner = try await read(Self.ownerName, in: walPath, .writeAheadLog) else {
+        guard let owner = try await NodeIdentity.read(.writeAheadLog, in: walPath, files: files) else {
             throw StorageError(
                 .wrongNode,
                 "\(walPath) is not the write-ahead log of the node in \(path): it has no file '\(Self.ownerName)'")
@@ -133,27 +133,11 @@ private struct Opening {
                 "\(walPath) holds a write-ahead log, but the data directory \(path) has no identity file "
                     + "'\(Self.identityName)'")
         }
-        try await write(identity, Self.ownerName, in: walPath, .writeAheadLog)
-    }
-
-    private func read(
-        _ file: String, in directory: String, _ place: NodeIdentity.Place
-    ) async throws(StorageError) -> NodeIdentity? {
-        let path = "\(directory)/\(file)"
-        let memory = AlignedMemory(capacity: NodeIdentity.byteCountMax)
-        let count = try await asStorageError { () async throws(FileSystemError) -> Int? in
-            guard try await files.size(path) != nil else { return nil }
-            return try await files.with(path) { (file) async throws(FileSystemError) in
-                try await files.read(file, at: 0, count: NodeIdentity.byteCountMax, into: memory)
-            }
-        }
-        guard let count else { return nil }
-        return try NodeIdentity(
-            UnsafeRawBufferPointer(rebasing: memory.bytes[..<count]), place: place, path: path)
+        try await write(identity, .writeAheadLog, in: walPath)
     }
 
     private func write(
-        _ identity: NodeIdentity, _ file: String, in directory: String, _ place: NodeIdentity.Place
+        _ identity: NodeIdentity, _ place: NodeIdentity.Place, in directory: String
     ) async throws(StorageError) {
         let bytes = identity.encoded(for: place)
         let memory = AlignedMemory(capacity: bytes.readableBytes)
@@ -162,7 +146,7 @@ private struct Opening {
             memory.base.copyMemory(from: base, byteCount: bytes.count)
         }
         try await asStorageError { () async throws(FileSystemError) in
-            try await files.durablyReplace(file, in: directory, count: bytes.readableBytes, from: memory)
+            try await files.durablyReplace(place.fileName, in: directory, count: bytes.readableBytes, from: memory)
         }
     }
 }

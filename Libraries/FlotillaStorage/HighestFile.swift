@@ -24,7 +24,8 @@ struct HighestFile {
     let nodeID: NodeID
     let files: AsyncFiles
 
-    private var path: String { "\(directory)/\(Self.name)" }
+    /// The file's path.
+    var path: String { "\(directory)/\(Self.name)" }
 
     /// The number that was noted; 0 before the first file was prepared.
     func read() async throws(StorageError) -> UInt64 {

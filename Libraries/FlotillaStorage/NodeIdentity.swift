@@ -17,6 +17,9 @@ struct NodeIdentity: Equatable {
     enum Place: UInt64 {
         case data = 0x4544_4f4e_544f_4c46
         case writeAheadLog = 0x444f_4e57_544f_4c46
+
+        /// The file's name.
+        var fileName: String { self == .data ? "node" : "owner" }
     }
 
     static let major: UInt16 = 1
@@ -77,5 +80,25 @@ struct NodeIdentity: Equatable {
         self.nodeID = nodeID
         self.incarnation = incarnation
         self.name = name
+    }
+}
+
+extension NodeIdentity {
+    /// Reads the identity file of a directory; `nil` when there is none.
+    ///
+    /// - Throws: what the file system says; `corrupt` and `version` for a file that can't be read.
+    static func read(
+        _ place: Place, in directory: String, files: AsyncFiles
+    ) async throws(StorageError) -> NodeIdentity? {
+        let path = "\(directory)/\(place.fileName)"
+        let memory = AlignedMemory(capacity: byteCountMax)
+        let count = try await asStorageError { () async throws(FileSystemError) -> Int? in
+            guard try await files.size(path) != nil else { return nil }
+            return try await files.with(path) { (file) async throws(FileSystemError) in
+                try await files.read(file, at: 0, count: byteCountMax, into: memory)
+            }
+        }
+        guard let count else { return nil }
+        return try NodeIdentity(UnsafeRawBufferPointer(rebasing: memory.bytes[..<count]), place: place, path: path)
     }
 }

@@ -1,5 +1,4 @@
 import FlotillaWire
-import NIOCore
 
 /// One server as its records describe it, over what stands of it in snapshots and segments.
 public struct RecoveredServer {
@@ -10,7 +9,8 @@ public struct RecoveredServer {
     /// The last entry that its newest snapshot covers; index zero without one. Its log begins behind it.
     public private(set) var snapshot: SnapshotName
     /// Its entries that are not in segments; also those that the snapshot covers, since the machine may need some.
-    public let table: MemoryTable
+    public var table: MemoryTable { entries.table }
+    private(set) var entries: RecoveredEntries
     /// The terms of its entries, from the first that is in a segment or in the table on: each run begins at an index and
     /// lasts to the next run, or to the end of the table.
     public var termRuns: [(first: LogIndex, term: Term)]
@@ -26,15 +26,17 @@ public struct RecoveredServer {
     package internal(set) var files: ServerFiles?
     private let snapshotConfiguration: (index: LogIndex, configuration: ClusterConfiguration)?
     /// The log as it was before entries that are missing.
-    private var beforeGap: (table: LogIndex, termRuns: [(first: LogIndex, term: Term)])?
+    private var beforeGap: (end: LogIndex, termRuns: [(first: LogIndex, term: Term)])?
     /// The term of the entry where the snapshot ends, as the last record of it says.
     private var termAtSnapshot: Term?
+    /// Whether it had a log that its snapshot does not follow from.
+    private(set) var wasSuperseded = false
 
-    init(creation: ServerCreation, base: RecoveredBase = RecoveredBase()) {
+    init(creation: ServerCreation, base: RecoveredBase = RecoveredBase(), keepsEntries: Bool = true) {
         self.creation = creation
         snapshot = base.snapshot
         snapshotConfiguration = base.snapshotConfiguration
-        table = MemoryTable(after: base.lastIndex)
+        entries = RecoveredEntries(after: base.lastIndex, keepsBytes: keepsEntries)
         termRuns = base.termRuns
         configurations = [(.zero, creation.initial)] + base.configurations
         baseTime = base.lastTime
@@ -42,7 +44,7 @@ public struct RecoveredServer {
 
     /// The term of the entry at an index, if the log tells.
     func term(at index: LogIndex) -> Term? {
-        guard index <= table.lastIndex else { return nil }
+        guard index <= entries.lastIndex else { return nil }
         return termRuns.last { $0.first <= index }?.term
     }
 }
@@ -52,9 +54,9 @@ public struct RecoveredServer {
 extension RecoveredServer {
     /// Drops entries from an index on.
     mutating func truncate(from: LogIndex) {
-        guard from <= table.lastIndex else { return }
-        if let gap = beforeGap, from < table.firstIndex { fillGap(gap.table, gap.termRuns, from: from) }
-        if from >= table.firstIndex { table.truncate(from: from) } else { table.reset(after: from.previous) }
+        guard from <= entries.lastIndex else { return }
+        if let gap = beforeGap, from < entries.firstIndex { fillGap(gap, from: from) }
+        entries.truncate(from: from)
         while let last = termRuns.last, last.first >= from { termRuns.removeLast() }
         while let last = configurations.last, last.index >= from, last.index > .zero { configurations.removeLast() }
     }
@@ -67,16 +69,16 @@ extension RecoveredServer {
         _ record: EntriesRecord, runs: [(first: LogIndex, term: Term)],
         configurations new: [(index: LogIndex, configuration: ClusterConfiguration)]
     ) -> Bool {
-        if let gap = beforeGap, record.first < table.firstIndex { fillGap(gap.table, gap.termRuns, from: record.first) }
+        if let gap = beforeGap, record.first < entries.firstIndex { fillGap(gap, from: record.first) }
         let known = sharedWithSegments(record, runs)
         if record.first <= snapshot.index, snapshot.index <= record.last {
             termAtSnapshot = runs.last { $0.first <= snapshot.index }?.term
         }
         guard record.last > known else { return true }
         let first = max(record.first, known.next)
-        if first > table.lastIndex.next {
+        if first > entries.lastIndex.next {
             // What is missing may come later, or never where the snapshot covers it and needs it no more.
-            if beforeGap == nil { beforeGap = (table.lastIndex, termRuns) }
+            if beforeGap == nil { beforeGap = (entries.lastIndex, termRuns) }
             begin(after: first.previous)
         }
         truncate(from: first)
@@ -86,7 +88,7 @@ extension RecoveredServer {
             if run.term != termRuns.last?.term { termRuns.append((max(run.first, first), run.term)) }
             term = run.term
         }
-        table.append(record.bytes(from: first), first: first, count: record.last - first + 1)
+        entries.append(record, from: first)
         configurations.append(contentsOf: new.filter { $0.index >= first })
         return true
     }
@@ -97,9 +99,9 @@ extension RecoveredServer {
         if index == snapshot.index { termAtSnapshot = term }
         guard self.term(at: index) != term else { return }
         // Entries behind it follow it: they would have been cut before, if they did not.
-        guard index > table.lastIndex || self.term(at: index) != nil else { return }
+        guard index > entries.lastIndex || self.term(at: index) != nil else { return }
         // What a file that was released held may have been written once more, behind this.
-        if beforeGap == nil { beforeGap = (table.lastIndex, termRuns) }
+        if beforeGap == nil { beforeGap = (entries.lastIndex, termRuns) }
         begin(after: index)
     }
 
@@ -110,7 +112,8 @@ extension RecoveredServer {
         }
         guard snapshot.index > .zero else { return }
         let isOther = (termAtSnapshot ?? term(at: snapshot.index)).map { $0 != snapshot.term } ?? false
-        if isOther || table.lastIndex < snapshot.index { begin(after: snapshot.index) }
+        if isOther || entries.lastIndex < snapshot.index { begin(after: snapshot.index) }
+        wasSuperseded = isOther
         let first = snapshotConfiguration ?? configurations.last { $0.index <= snapshot.index } ?? configurations[0]
         configurations = [first] + configurations.filter { $0.index > max(snapshot.index, first.index) }
     }
@@ -124,24 +127,24 @@ extension RecoveredServer {
 
     /// The entries that are missing before others, if any are.
     var missing: ClosedRange<LogIndex>? {
-        guard let gap = beforeGap, table.firstIndex > snapshot.index.next else { return nil }
-        return gap.table.next...table.firstIndex.previous
+        guard let gap = beforeGap, entries.firstIndex > snapshot.index.next else { return nil }
+        return max(gap.end, snapshot.index).next...entries.firstIndex.previous
     }
 
     /// What was missing comes, or a part of it, with all that follows it.
     private mutating func fillGap(
-        _ end: LogIndex, _ runs: [(first: LogIndex, term: Term)], from first: LogIndex
+        _ before: (end: LogIndex, termRuns: [(first: LogIndex, term: Term)]), from first: LogIndex
     ) {
-        guard first <= end.next else { return begin(after: first.previous) }
-        table.reset(after: end)
-        termRuns = runs
-        configurations.removeAll { $0.index > end }
+        guard first <= before.end.next else { return begin(after: first.previous) }
+        entries.reset(after: before.end)
+        termRuns = before.termRuns
+        configurations.removeAll { $0.index > before.end }
         beforeGap = nil
     }
 
     /// Drops all entries; the next will stand behind an index.
     private mutating func begin(after index: LogIndex) {
-        table.reset(after: index)
+        entries.reset(after: index)
         termRuns = []
         configurations.removeAll { $0.index > index }
     }
@@ -150,18 +153,18 @@ extension RecoveredServer {
     /// entry. The index before the record when not even the first is.
     private func sharedWithSegments(_ record: EntriesRecord, _ runs: [(first: LogIndex, term: Term)]) -> LogIndex {
         var index = record.first
-        while index < table.firstIndex, index <= record.last {
+        while index < entries.firstIndex, index <= record.last {
             guard let own = termRuns.lastIndex(where: { $0.first <= index }),
                 let other = runs.lastIndex(where: { $0.first <= index })
             else {
                 // Segments before the first that is left are gone because nobody needs what they held.
                 guard index <= snapshot.index else { break }
-                index = min(termRuns.first?.first ?? table.firstIndex, table.firstIndex, record.last.next)
+                index = min(termRuns.first?.first ?? entries.firstIndex, entries.firstIndex, record.last.next)
                 continue
             }
             guard termRuns[own].term == runs[other].term else { break }
-            let ownEnd = own + 1 < termRuns.count ? termRuns[own + 1].first.previous : table.firstIndex.previous
-            index = min(ownEnd, table.firstIndex.previous, end(of: runs[other], in: runs, record)).next
+            let ownEnd = own + 1 < termRuns.count ? termRuns[own + 1].first.previous : entries.firstIndex.previous
+            index = min(ownEnd, entries.firstIndex.previous, end(of: runs[other], in: runs, record)).next
         }
         return index.previous
     }
@@ -170,16 +173,6 @@ extension RecoveredServer {
         of run: (first: LogIndex, term: Term), in runs: [(first: LogIndex, term: Term)], _ record: EntriesRecord
     ) -> LogIndex {
         runs.first { $0.first > run.first }?.first.previous ?? record.last
-    }
-}
-
-extension EntriesRecord {
-    /// The encoded entries from one of them on.
-    fileprivate func bytes(from index: LogIndex) -> ByteBuffer {
-        guard index > first else { return bytes }
-        var rest = bytes
-        rest.moveReaderIndex(forwardBy: bytes.withUnsafeReadableBytes { EntryRun.byteCount(of: index - first, in: $0) })
-        return rest
     }
 }
 

@@ -61,7 +61,7 @@ struct WALBatchHeader: Equatable, Sendable {
 
     private static func checksum(in file: UnsafeRawBufferPointer, at offset: Int, seed: UInt32) -> UInt32? {
         guard file.count - offset >= byteCount, file.little(UInt32.self, at: offset) == magic,
-            let base = file.baseAddress
+            file.little(UInt64.self, at: offset + 8) < UInt64.max, let base = file.baseAddress
         else { return nil }
         let checksum = boundChecksum(base + offset, count: 28, seed: seed, offset: UInt64(offset))
         return file.little(UInt32.self, at: offset + 28) == checksum ? checksum : nil

@@ -19,7 +19,7 @@ enum WALFormat {
     /// The sequence number that a file's name says; `nil` for a name that is not a WAL file's.
     static func sequence(ofFile name: String) -> UInt64? {
         guard name.hasSuffix(".wal"), name.utf8.count == 20, let sequence = UInt64(name.dropLast(4), radix: 16),
-            fileName(sequence) == name
+            sequence < UInt64.max, fileName(sequence) == name
         else { return nil }
         return sequence
     }

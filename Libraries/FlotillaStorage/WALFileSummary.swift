@@ -27,6 +27,12 @@ struct WALFileSummary {
         self.size = size
     }
 
+    /// A file that can't be read, and so may hold batches.
+    init(unreadable path: String, sequence: UInt64) {
+        self.init(path: path, sequence: sequence, size: 0)
+        content = .batches(first: nil)
+    }
+
     /// Whether it holds batches.
     var hasBatches: Bool { if case .batches = content { true } else { false } }
 

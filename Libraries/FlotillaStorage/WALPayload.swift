@@ -94,7 +94,10 @@ enum WALPayload {
         case .hardState:
             let term = try reader.term()
             return .record(.hardState(uid, HardState(term: term, vote: try reader.optionalIdentifier())))
-        case .truncated: return .record(.truncated(uid, from: try reader.index()))
+        case .truncated:
+            let from = try reader.index()
+            guard from > .zero else { throw WireError(.malformed, "a truncation from index 0") }
+            return .record(.truncated(uid, from: from))
         case .serverCreated: return .record(.serverCreated(try creation(uid, from: &reader)))
         case .serverDeleted:
             let clusterID: ClusterID = try reader.identifier()

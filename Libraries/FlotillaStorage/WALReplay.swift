@@ -10,7 +10,13 @@ struct WALReplay {
     /// What is known of each server apart from the log.
     private let bases: [ServerUID: RecoveredBase]
 
-    init(bases: [ServerUID: RecoveredBase] = [:]) { self.bases = bases }
+    /// Whether the entries are kept, and not only how far they reach.
+    private let keepsEntries: Bool
+
+    init(bases: [ServerUID: RecoveredBase] = [:], keepsEntries: Bool = true) {
+        self.bases = bases
+        self.keepsEntries = keepsEntries
+    }
 
     /// The oldest file that the last checkpoint asks for; 0 before the first.
     private(set) var oldestSequence: UInt64 = 0
@@ -44,11 +50,11 @@ struct WALReplay {
         return gap
     }
 
-    /// Whether something of a server is damaged.
-    func isDamaged(_ uid: ServerUID) -> Bool { damaged.contains(uid) }
-
     /// Takes note that something of a server is damaged.
     mutating func markDamaged(_ uid: ServerUID) { damaged.insert(uid) }
+
+    /// Whether something of a server is damaged.
+    func isDamaged(_ uid: ServerUID) -> Bool { damaged.contains(uid) }
 
     /// Applies a record; tells what is wrong with it when it does not fit what came before.
     mutating func apply(_ read: WALReadRecord) -> Misfit? {
@@ -92,7 +98,7 @@ struct WALReplay {
         case .serverCreated(let creation):
             guard let known = servers[creation.uid] else {
                 servers[creation.uid] = RecoveredServer(
-                    creation: creation, base: bases[creation.uid] ?? RecoveredBase())
+                    creation: creation, base: bases[creation.uid] ?? RecoveredBase(), keepsEntries: keepsEntries)
                 break
             }
             if known.creation != creation { return report(.recordPayload, creation.uid) }
@@ -107,11 +113,9 @@ struct WALReplay {
         _ record: EntriesRecord, runs: [(first: LogIndex, term: Term)],
         configurations: [(index: LogIndex, configuration: ClusterConfiguration)]
     ) -> Misfit? {
-        guard latest.isLive(record.uid) else {
-            return report(.unknownServer, record.uid)
-        }
+        guard latest.isLive(record.uid) else { return report(.unknownServer, record.uid) }
         guard servers[record.uid]?.append(record, runs: runs, configurations: configurations) ?? false else {
-            return report(.gap, record.uid, entries: record.first...record.last)
+            return report(.gap, record.uid, record.first...record.last)
         }
         if let missing = servers[record.uid]?.missing { gap = (record.uid, missing) }
         latest.apply(.entries(record))
@@ -129,7 +133,7 @@ struct WALReplay {
     }
 
     private mutating func report(
-        _ kind: Damage.Kind, _ uid: ServerUID, entries: ClosedRange<LogIndex>? = nil
+        _ kind: Damage.Kind, _ uid: ServerUID, _ entries: ClosedRange<LogIndex>? = nil
     ) -> Misfit? {
         damaged.insert(uid).inserted ? Misfit(kind: kind, server: uid, entries: entries) : nil
     }

@@ -34,6 +34,31 @@ import Testing
         }
     }
 
+    @Test func `the doctor looks at what a node has left`() async throws {
+        try await LocalCluster.with(1) { cluster in
+            let endpoints = cluster.endpointList
+            _ = try await flotilla(
+                "cluster", "start", "kv", "--machine", "kv", "--members", "n1", endpoints: endpoints)
+            for number in 0..<20 { _ = try await flotilla("put", "k\(number)", "v", endpoints: endpoints) }
+            let directory = cluster.dataDirectory(1).path()
+            let running = try await run("flotilla", ["doctor", directory])
+            #expect(running.status == 1 && running.error.contains("in use"), "\(running.error)")
+            cluster["n1"].signal(SIGTERM)
+            try await cluster["n1"].ended()
+            let right = try await run("flotilla", ["doctor", directory])
+            #expect(right.status == 0 && right.error.isEmpty, "\(right.output)")
+            #expect(right.output.contains("1 server, "))
+            let file = cluster.dataDirectory(1).appending(path: "wal/0000000000000001.wal")
+            var bytes = try Data(contentsOf: file)
+            let place = try #require(bytes.range(of: Data("k7".utf8))).lowerBound
+            bytes[place] ^= 0x40
+            try bytes.write(to: file)
+            let wrong = try await run("flotilla", ["doctor", directory])
+            #expect(wrong.status == 1 && wrong.output.contains("\(file.path()) at offset "), "\(wrong.output)")
+            #expect(wrong.output.contains("kv@n1 of cluster kv"))
+        }
+    }
+
     @Test func `nobody there is status 4`() async throws {
         let result = try await flotilla("--timeout", "1", "get", "a", endpoints: "127.0.0.1:1")
         #expect(result.status == 4)

@@ -92,6 +92,10 @@ import Testing
         #expect(loaded.set.lastIndex(behind: 100) == 100)
         #expect(loaded.set.dropInstalled(exceptFor: 100, term: 7).isEmpty)
         #expect(loaded.set.dropInstalled(exceptFor: 101, term: 8).isEmpty)
+        let directory = SnapshotDirectory(path: "", server: Sample.uid(1), cluster: .none)
+        let damaged = SnapshotFile(
+            directory: directory, kind: .snapshot, index: 100, term: 7, bytes: 0, liveCount: 0)
+        #expect(loaded.set.dropInstalled(exceptFor: .zero, term: .zero, damaged: [damaged]).isEmpty)
         var other = loaded.set
         #expect(other.dropInstalled(exceptFor: 100, term: 8) == [1, 2] && other.segments.isEmpty)
         #expect(loaded.set.dropInstalled(exceptFor: 99, term: 7) == [1, 2])

@@ -30,8 +30,7 @@ struct SegmentFile: Sendable {
     ///   - bytes: what was read of the file.
     ///   - base: the offset behind the first entry at which that begins.
     func damage(at position: Int, in bytes: UnsafeRawBufferPointer, from base: Int) -> Damage? {
-        let record = index.record(at: position)
-        let start = record.offset - base
+        let start = index.record(at: position).offset - base
         let end = index.end(of: position) - base
         let kind: Damage.Kind?
         if end > bytes.count {
@@ -39,9 +38,15 @@ struct SegmentFile: Sendable {
         } else {
             kind = index.damage(UnsafeRawBufferPointer(rebasing: bytes[start..<end]), at: position)
         }
-        guard let kind else { return nil }
+        return kind.map { damage($0, at: position) }
+    }
+
+    /// Damage of the entry at a position.
+    func damage(_ kind: Damage.Kind, at position: Int) -> Damage {
+        let record = index.record(at: position)
         return Damage(
-            file: path, offset: UInt64(SegmentFormat.entriesOffset + record.offset), length: UInt64(end - start),
+            file: path, offset: UInt64(SegmentFormat.entriesOffset + record.offset),
+            length: UInt64(length(at: position)),
             kind: kind, server: header.uid, entries: record.index...record.index)
     }
 }

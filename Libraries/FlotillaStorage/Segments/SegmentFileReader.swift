@@ -7,9 +7,10 @@ struct SegmentFileReader {
 
     private let path: String
     private let uid: ServerUID
-    private let number: UInt64
+    let number: UInt64
     private let file: OpenFile
-    private let size: UInt64
+    /// The length of the file.
+    let size: UInt64
     private let files: AsyncFiles
     private var memory = AlignedMemory(capacity: SegmentFormat.entriesOffset)
     /// The header, when one of its copies is right.

@@ -9,6 +9,20 @@ package struct LoadedSegments: Sendable {
     package var damages: [Damage]
     /// The snapshots with which segments came, as the caller must know them or drop those segments.
     package var installed: [(index: LogIndex, term: Term)]
+
+    /// Takes what was read of one file.
+    ///
+    /// - Returns: the numbers of the segments that it replaces, which are no longer in the set.
+    mutating func take(_ reader: SegmentFileReader) -> [UInt64] {
+        damages += reader.damages
+        set.reserve(through: reader.number)
+        guard let segment = reader.segment else { return [] }
+        if case .installed(let index, let term) = segment.kind { installed.append((index, term)) }
+        // Whole files only: what replaces others must be able to stand for them.
+        if segment.isReadable { return set.add(segment) }
+        set.insert(segment)
+        return []
+    }
 }
 
 extension SegmentSet {
@@ -26,16 +40,7 @@ extension SegmentSet {
         for number in try await numbers(segmentFiles) {
             guard let (file, reader) = try await segmentFiles.open(number) else { continue }
             do throws(FileSystemError) { try await files.perform(.close(file)) } catch { throw StorageError(error) }
-            loaded.damages += reader.damages
-            loaded.set.reserve(through: number)
-            guard let segment = reader.segment else { continue }
-            if segment.isReadable {
-                // Whole files only: what replaces others must be able to stand for them.
-                replaced += loaded.set.add(segment)
-            } else {
-                loaded.set.insert(segment)
-            }
-            if case .installed(let index, let term) = segment.kind { loaded.installed.append((index, term)) }
+            replaced += loaded.take(reader)
         }
         try await segmentFiles.remove(replaced)
         return loaded

@@ -81,11 +81,17 @@ package struct SegmentSet: Sendable, Equatable {
     /// - Parameters:
     ///   - index: the last entry that the newest snapshot covers; zero when there is none.
     ///   - term: that entry's term.
+    ///   - damaged: snapshots that are there and can't be read: their segments may be all that is left of them.
     /// - Returns: their numbers; the files are to be removed.
-    package mutating func dropInstalled(exceptFor index: LogIndex, term: Term) -> [UInt64] {
+    package mutating func dropInstalled(
+        exceptFor index: LogIndex, term: Term, damaged: [SnapshotFile] = []
+    ) -> [UInt64] {
         let dropped = members.compactMap { member -> UInt64? in
             guard case .installed(let own, let ownTerm) = member.segment.kind else { return nil }
-            return own < index || own == index && ownTerm == term ? nil : member.segment.number
+            let isKept =
+                own < index || own == index && ownTerm == term
+                || damaged.contains { $0.index == own && $0.term == ownTerm }
+            return isKept ? nil : member.segment.number
         }
         remove(numbers: dropped)
         return dropped

@@ -62,7 +62,7 @@ package struct ServersDirectory: Sendable {
     private func dropOrphans(of server: inout ServerFiles, in directory: String) async throws(StorageError) {
         let newest = server.snapshots.newestSnapshot
         let dropped = server.segments.dropInstalled(
-            exceptFor: newest?.index ?? .zero, term: newest?.term ?? .zero)
+            exceptFor: newest?.index ?? .zero, term: newest?.term ?? .zero, damaged: server.snapshots.damaged)
         try await SegmentFiles(directory: directory, uid: server.segments.uid, files: files).remove(dropped)
     }
 
@@ -106,7 +106,24 @@ extension ServerFiles {
 
     /// Settles, once the write-ahead log is read, which of the entries in segments are still in the log.
     mutating func settle(with server: RecoveredServer) {
-        segments.truncate(from: server.table.firstIndex)
+        segments.truncate(from: server.entries.firstIndex)
         snapshots = snapshots.belonging(to: server.creation.clusterID)
+    }
+}
+
+extension RecoveredServer {
+    /// What its files lack of what the write-ahead log says.
+    ///
+    /// - Parameter directory: the directory of the files.
+    func lacks(in directory: String) -> [Damage] {
+        var damages: [Damage] = []
+        let uid = creation.uid
+        if let floor = snapshotFloor, floor.index > files?.metadata?.index ?? .zero {
+            damages.append(Damage(file: directory, offset: 0, kind: .snapshotMissing, server: uid))
+        }
+        for gap in files?.segments.gaps(behind: snapshot.index) ?? [] {
+            damages.append(Damage(file: directory, offset: 0, kind: .gap, server: uid, entries: gap))
+        }
+        return damages
     }
 }

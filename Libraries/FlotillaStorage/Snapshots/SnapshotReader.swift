@@ -101,6 +101,9 @@ package struct SnapshotReader: Sendable {
         return value
     }
 
+    /// Where the next block begins, which is the one that an error was about.
+    var offset: UInt64 { progress.offset }
+
     /// Closes the file; the reader must not be used any more.
     package func close() async throws(StorageError) { try await bytes.close() }
 }

@@ -37,7 +37,8 @@ extension SnapshotSet {
         }
     }
 
-    private mutating func look(
+    /// Looks at one file, which is added to the set.
+    mutating func look(
         at parts: (kind: SnapshotKind, index: LogIndex, term: Term), _ files: AsyncFiles, _ damages: inout [Damage]
     ) async throws(StorageError) {
         func file(bytes: UInt64, liveCount: Int) -> SnapshotFile {

@@ -3,7 +3,8 @@ import ArgumentParser
 /// The command line `flotilla`.
 ///
 /// Results go to the context's output, everything else to its errors. Exit codes: 0 done; 1 the cluster said no (not
-/// found, rejected); 2 bad usage; 3 timed out with the outcome unknown; 4 no leader or no connection, nothing done.
+/// found, rejected), or the doctor has found a problem; 2 bad usage; 3 timed out with the outcome unknown; 4 no leader
+/// or no connection, nothing done.
 public enum ControlCommandLine {
     /// Runs one command.
     ///
@@ -94,12 +95,12 @@ struct FlotillaCommand: ParsableCommand {
         abstract: "Starts, inspects and uses clusters of the multi-Raft system Flotilla.",
         discussion: """
             Results go to standard output, everything else to standard error. Exit codes: 0 done; 1 the cluster said \
-            no (not found, rejected); 2 bad usage; 3 timed out with the outcome unknown; 4 no leader or no \
-            connection, nothing was done.
+            no (not found, rejected), or the doctor has found a problem; 2 bad usage; 3 timed out with the outcome \
+            unknown; 4 no leader or no connection, nothing was done.
             """,
         subcommands: [
             ClusterCommand.self, MemberCommand.self, LeaderCommand.self, TransferLeadershipCommand.self,
             TriggerElectionCommand.self, PutCommand.self, GetCommand.self, DeleteCommand.self, ListCommand.self,
-            CounterCommand.self, ImportCommand.self, OverviewCommand.self, BenchCommand.self,
+            CounterCommand.self, ImportCommand.self, OverviewCommand.self, BenchCommand.self, DoctorCommand.self,
         ])
 }

@@ -74,6 +74,12 @@ final class MemoryFileSystem: FileSystem {
 
     func names(in directory: String) -> [String] { state.withLock { Self.names(in: directory, $0) } }
 
+    /// The paths of all files.
+    var paths: [String] { state.withLock { $0.names.keys.sorted() } }
+
+    /// Removes a directory behind everybody's back; what is in it stays where it is.
+    func forget(directory: String) { state.withLock { _ = $0.directories.remove(directory) } }
+
     func contents(_ path: String) -> [UInt8] {
         state.withLock { state in state.names[path].flatMap { state.files[$0]?.bytes } ?? [] }
     }
@@ -86,6 +92,21 @@ final class MemoryFileSystem: FileSystem {
             file.durable = file.bytes
             state.files[key] = file
         }
+    }
+
+    /// Adds a file behind everybody's back, durably.
+    func add(_ path: String, _ bytes: [UInt8]) {
+        state.withLock { state in
+            state.files[state.next] = File(bytes: bytes, durable: bytes)
+            state.names[path] = state.next
+            state.durableNames = state.names
+            state.next += 1
+        }
+    }
+
+    /// Locks a file as another process would.
+    func lock(_ path: String) {
+        state.withLock { state in if let key = state.names[path] { state.locked.insert(key) } }
     }
 
     /// Removes or renames a file behind everybody's back.
@@ -153,6 +174,12 @@ final class MemoryFileSystem: FileSystem {
             .map { String($0.dropFirst(prefix.count)) }.sorted()
     }
 
+    private static func directories(in directory: String, _ state: State) -> [String] {
+        let prefix = directory + "/"
+        return state.directories.filter { $0.hasPrefix(prefix) && !$0.dropFirst(prefix.count).contains("/") }
+            .map { String($0.dropFirst(prefix.count)) }.filter { !$0.isEmpty }
+    }
+
     private static func execute(_ operation: FileOperation, _ state: inout State) -> Result<FileValue, Failed> {
         let path = path(operation, state)
         switch operation {
@@ -188,7 +215,7 @@ final class MemoryFileSystem: FileSystem {
             state.journal.append("remove \(path)")
         case .list:
             guard state.directories.contains(path) else { return .failure(Failed(number: ENOENT)) }
-            return .success(.names(names(in: path, state)))
+            return .success(.names((names(in: path, state) + directories(in: path, state)).sorted()))
         case .removeDirectory:
             guard names(in: path, state).isEmpty else { return .failure(Failed(number: ENOTEMPTY)) }
             guard state.directories.remove(path) != nil else { return .failure(Failed(number: ENOENT)) }
