@@ -82,6 +82,9 @@ extension RecoveredServer {
             begin(after: first.previous)
         }
         truncate(from: first)
+        if entries.firstIndex == first, let oldest = runs.last(where: { $0.first <= first })?.term {
+            dropLaterTerms(than: oldest)
+        }
         var term = termRuns.last?.term ?? .zero
         for run in runs where end(of: run, in: runs, record) >= first {
             guard run.term >= term else { return false }
@@ -140,6 +143,12 @@ extension RecoveredServer {
         termRuns = before.termRuns
         configurations.removeAll { $0.index > before.end }
         beforeGap = nil
+    }
+
+    /// Forgets what segments say of terms after that of a record which is older than they are. Whatever took that record's
+    /// place, a truncation first, stands behind it in the log.
+    private mutating func dropLaterTerms(than term: Term) {
+        while let last = termRuns.last, last.term > term { termRuns.removeLast() }
     }
 
     /// Drops all entries; the next will stand behind an index.

@@ -109,6 +109,15 @@ import Testing
         #expect(runs(server) == [1, 1])
     }
 
+    @Test func recordsOlderThanTheSegmentsAreSupersededOnceMore() async throws {
+        let server = try await read(
+            base(through: 50, [(1, 1), (28, 3)]), Sample.entries(1, 32...33, term: 1),
+            .truncated(Sample.uid(1), from: 28), Sample.entries(1, 28...40, term: 3),
+            Sample.entries(1, 41...52, term: 3))
+        #expect(server.table.firstIndex == 28 && server.table.lastIndex == 52)
+        #expect(runs(server) == [1, 1, 28, 3])
+    }
+
     @Test func onlyAPartOfWhatTheSnapshotCoversMayBeWrittenOnceMore() async throws {
         let server = try await read(
             base(snapshot: SnapshotName(index: 14, term: 1), through: 3), .snapshotFloor(Sample.uid(1), 14, 1),
