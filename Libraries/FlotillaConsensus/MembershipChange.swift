@@ -7,6 +7,9 @@ public enum MembershipChange: Equatable, Sendable {
     case add(Member)
     /// Removes a member, by its storage identity.
     case remove(ServerUID)
+    /// Puts a member that has no vote yet in the place of one of the same name whose storage is lost. Of the voters only
+    /// the lost one changes, so it is one change and not two; and no leader can fail between them.
+    case replace(ServerUID, by: Member)
 }
 
 /// Why a change of the members was not made; nothing was appended.
@@ -37,12 +40,19 @@ extension ClusterConfiguration {
         var changed = self
         switch change {
         case .add(let member): try changed.add(member, target: target)
-        case .remove(let uid):
-            guard member(uid) != nil else { throw .notMember }
-            changed.members.removeAll { $0.uid == uid }
+        case .remove(let uid): try changed.remove(uid)
+        case .replace(let uid, by: let new):
+            guard member(uid)?.id == new.id, !new.isVoter else { throw .notMember }
+            try changed.remove(uid)
+            try changed.add(new, target: target)
         }
         guard changed.members.contains(where: \.isVoter) else { throw .lastVoter }
         return changed
+    }
+
+    private mutating func remove(_ uid: ServerUID) throws(MembershipRefusal) {
+        guard member(uid) != nil else { throw .notMember }
+        members.removeAll { $0.uid == uid }
     }
 
     private mutating func add(_ new: Member, target: LogIndex) throws(MembershipRefusal) {

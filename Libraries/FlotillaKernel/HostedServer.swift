@@ -45,6 +45,8 @@ package final class HostedServer {
     var sharers: [Peer] = []
     /// What the server adds to the digests of those.
     var digestShare: UInt64 = 0
+    /// Members that are not whole any more, as their nodes say.
+    var lostMembers: [ServerUID] = []
     /// Whether the kernel has taken note that the server was removed from its cluster.
     var isNotedRemoved = false
 

@@ -27,7 +27,7 @@ extension Kernel {
             throw FlotillaError(.deleted, "cluster \(request.cluster) was deleted on node \(identity.name)")
         }
         if deletedServers.contains(member.uid) {
-            throw FlotillaError(.deleted, "server \(member.uid) was deleted on node \(identity.name)")
+            throw FlotillaError(.deleted, "server \(member.uid) was deleted on node \(identity.name), or is lost there")
         }
         try check(member, of: request)
         return try make(member, of: request, insteadOf: existing)
@@ -74,6 +74,7 @@ extension Kernel {
             createdAt: wallClock)
         let machine = try makeMachine(for: creation)
         if let old { delete(old) }
+        deleteLost(of: request.cluster)
         let server = host(
             creation, machine: machine, state: .fresh(request.initial), table: MemoryTable(),
             storage: ServerStorage(uid: creation.uid, cluster: creation.clusterID, files: nil, flushed: .zero),
@@ -110,6 +111,7 @@ extension Kernel {
         servers[server.slot] = nil
         freeSlots.append(server.slot)
         serversByUID[server.uid] = nil
+        serversWithLostMembers.removeAll { $0 === server }
         serversByCluster[server.creation.clusterID] = nil
         if serversByName[server.creation.clusterName] === server { serversByName[server.creation.clusterName] = nil }
         memoryBytes -= server.table.byteCount

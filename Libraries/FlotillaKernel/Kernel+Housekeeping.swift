@@ -19,6 +19,7 @@ extension Kernel {
         watchWaiters()
         watchReads()
         watchStrangers()
+        replaceLostMembers()
         watchTransfers()
         retryFlushes()
         if nextRecording <= now {

@@ -86,7 +86,7 @@ extension Kernel {
         return server
     }
 
-    private func change(_ change: MembershipChange, by server: HostedServer) throws(FlotillaError) -> LogIndex {
+    func change(_ change: MembershipChange, by server: HostedServer) throws(FlotillaError) -> LogIndex {
         var actions = takeScratch()
         let result = server.core.changeMembership(change, now: now, actions: &actions)
         perform(&actions, for: server)
@@ -116,7 +116,7 @@ extension Kernel {
 
     /// Asks a node to host a member that it does not have. It checks itself whether it may.
     func invite(_ uid: ServerUID, of server: HostedServer, on peer: Peer) {
-        guard let request = invitation(for: uid, by: server) else { return }
+        guard !server.lostMembers.contains(uid), let request = invitation(for: uid, by: server) else { return }
         // One that has acknowledged entries before has lost them: it must not vote again as if it never had any.
         if server.core.role == .leader, server.core.peerOverview.contains(where: { $0.uid == uid && $0.match > .zero })
         {

@@ -11,12 +11,24 @@ extension Kernel {
             peers: peers.map { peer in
                 NodeOverview.Peer(name: peer.name, address: peer.address, isUp: peer.isUp, values: peer.counters.values)
             },
-            servers: servers.compactMap { $0 }.sorted { $0.creation.id < $1.creation.id }.map(overview))
+            servers: servers.compactMap { $0 }.sorted { $0.creation.id < $1.creation.id }.map(overview)
+                + lost.sorted { $0.key < $1.key }.compactMap { overview(ofLost: $0.value) })
+    }
+
+    /// One whose name can't be read any more is only counted.
+    private func overview(ofLost server: LostServer) -> NodeOverview.Server? {
+        server.creation.map { creation in
+            NodeOverview.Server(
+                id: creation.id, uid: server.uid, cluster: creation.clusterName, machine: creation.machine,
+                state: "lost", leader: nil, note: server.damage?.description ?? "its files were found damaged",
+                values: [])
+        }
     }
 
     private var nodeValues: [NamedValue] {
         [
             NamedValue("servers", UInt64(serversByUID.count)),
+            NamedValue("lost_servers", UInt64(lost.count)),
             NamedValue("connections", UInt64(links.count)),
             NamedValue("memory_table_bytes", UInt64(clamping: memoryBytes)),
             NamedValue("frames_received_total", counters.framesReceived),

@@ -170,6 +170,7 @@ extension Kernel {
         peer.digestMismatches = 0
         output.events.append(.peerUp(peer.name, peer.address))
         takeAllBack(on: peer)
+        tellLost(to: peer)
         sendLeaderships(to: peer, wantsAnswer: false)
         for server in peer.concernedServers { tell(server, of: peer, isUp: true) }
     }
@@ -266,6 +267,7 @@ extension Kernel {
         case .startServerReply(let reply): startReplied(reply, from: peer)
         case .deleteServer(let cluster): deleteUnformed(cluster)
         case .unknownServer(let uid, let cluster): isUnknown(uid, of: cluster, on: peer)
+        case .serversLost(let servers): areLost(servers, on: peer)
         case .snapshotRequest(let request): receive(request, from: peer)
         case .snapshotPart(let part): receive(part, from: peer)
         }

@@ -8,15 +8,15 @@ import NIOCore
 /// The servers of this node: taken up after a restart, and what is noted when their roles change.
 extension Kernel {
     /// Takes up a server that recovery has found.
-    func takeUp(_ recovered: RecoveredServer) throws(FlotillaError) {
+    func takeUp(_ recovered: RecoveredServer) {
         let state = RecoveredState(
             hardState: recovered.hardState, logTerms: logTerms(of: recovered),
             configurations: recovered.configurations.map { ($0.index, $0.configuration) },
             commitFloor: max(recovered.snapshot.index, min(recovered.lastApplied, recovered.table.lastIndex)))
         if let inconsistency = state.inconsistency {
-            throw FlotillaError(
-                .internalError,
-                "the log of \(recovered.creation.id) (\(recovered.creation.uid)) contradicts itself: \(inconsistency)")
+            return takeLost(
+                LostServer(uid: recovered.creation.uid, creation: recovered.creation, damage: nil),
+                because: "its log contradicts itself: \(inconsistency)")
         }
         let machine: HostedMachine
         var failure: MachineFailure?

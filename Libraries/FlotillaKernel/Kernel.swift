@@ -66,6 +66,10 @@ public final class Kernel {
     var deletedClusters: Set<ClusterID> = []
     /// Servers that were deleted here; their identities are never used again.
     var deletedServers: Set<ServerUID> = []
+    /// The servers of this node that are not whole any more.
+    var lost: [ServerUID: LostServer] = [:]
+    /// The servers of which members on other nodes are not whole any more.
+    var serversWithLostMembers: [HostedServer] = []
     /// Starts of servers on this node that wait until their record is durable.
     var durableStarts: [ServerUID: [RequestTicket]] = [:]
 
@@ -94,14 +98,14 @@ public final class Kernel {
     ///   - identity: who this node is, with the incarnation of this start.
     ///   - seeds: other nodes that are known by setting only.
     ///   - seed: of all randomness: jitter and new identities.
-    /// A server whose machine is not registered, or refuses its configuration, is halted; the others are not touched.
+    /// A server whose machine is not registered, or refuses its configuration, is halted, and one whose log contradicts
+    /// itself is lost; the others are not touched.
     ///
-    /// - Throws: when the log of a recovered server contradicts itself.
     public init(
         identity: Hello.Node, configuration: KernelConfiguration, registry: MachineRegistry,
         seeds: [(name: NodeName, address: NodeAddress)], recovered: RecoveredNode, seed: UInt64, now: Instant,
         wallClock: UInt64
-    ) throws(FlotillaError) {
+    ) {
         self.identity = identity
         self.configuration = configuration
         self.registry = registry
@@ -118,7 +122,8 @@ public final class Kernel {
         }
         deletedClusters = Set(recovered.tombstones.map(\.clusterID))
         deletedServers = Set(recovered.tombstones.map(\.uid))
-        for server in recovered.servers { try takeUp(server) }
+        for server in recovered.lost { takeLost(server, because: server.damage?.description) }
+        for server in recovered.servers { takeUp(server) }
         counters.serversRecovered = UInt64(recovered.servers.count)
         flushRecovered()
     }
@@ -280,6 +285,9 @@ public enum KernelEvent: Sendable, Equatable {
     case leaderChanged(ServerID, leader: ServerID?, term: Term)
     case serverStarted(ServerID, ClusterID)
     case serverDeleted(ServerID, ClusterID)
+    /// A server of this node is not whole; its name is that which it was created with, if that is known.
+    case serverLost(ServerUID, ServerID?, reason: String)
+    case memberReplaced(ClusterName, NodeName)
     case machineHalted(ServerID, String)
     case effectDropped(ServerID, reason: String)
     case memberRefused(ClusterName, NodeName, reason: String)

@@ -168,7 +168,7 @@ public final class FlotillaNode: Service {
         let (configuration, machines, logger) = (configuration, machines, logger)
         try await loop.submit {
             guard let recovered = storage.recovered.take() else { return }
-            let kernel = try Kernel(
+            let kernel = Kernel(
                 identity: identity, configuration: configuration.kernel, registry: machines,
                 seeds: configuration.peers, recovered: recovered, seed: .random(in: .min ... .max),
                 now: NodeRuntime.now, wallClock: flotilla_wall_nanoseconds())

@@ -183,6 +183,12 @@ final class NodeRuntime {
             logger.debug("\(server) follows \(leader?.description ?? "nobody") in term \(term)")
         case .serverStarted(let server, let cluster): logger.debug("\(server) of cluster \(cluster) started")
         case .serverDeleted(let server, let cluster): logger.info("\(server) of cluster \(cluster) deleted")
+        case .serverLost(let uid, let server, let reason):
+            logger.error(
+                "\(server?.description ?? "a server") (\(uid)) is lost and takes part in nothing more; the leader of its cluster replaces it: \(reason)"
+            )
+        case .memberReplaced(let cluster, let node):
+            logger.warning("the member of \(cluster) on node \(node) is lost, and replaced by a new one there")
         case .effectDropped(let server, let reason):
             logger.error("a command that the machine of \(server) wanted appended is dropped: \(reason)")
         case .memberRefused(let cluster, let node, let reason):

@@ -22,6 +22,9 @@ package struct Report: Equatable, Sendable {
     package var recoveries = 0
     package var tornTails = 0
     package var refusedStarts = 0
+    /// Servers that were found damaged, and members that a leader put new ones in the place of.
+    package var lostServers = 0
+    package var replacedMembers = 0
     package var logFailures = 0
     package var segmentsWritten: UInt64 = 0
     package var segmentsRemoved: UInt64 = 0
@@ -82,6 +85,8 @@ package struct Report: Equatable, Sendable {
             ("recoveries of a data directory", recoveries),
             ("recoveries with a torn tail", tornTails),
             ("damaged logs refused", refusedStarts),
+            ("damaged servers left out", lostServers),
+            ("lost members replaced", replacedMembers),
             ("logs failed while running", logFailures),
             ("segments written", Int(segmentsWritten)),
             ("segments removed", Int(segmentsRemoved)),
@@ -114,6 +119,8 @@ package struct Report: Equatable, Sendable {
         recoveries += other.recoveries
         tornTails += other.tornTails
         refusedStarts += other.refusedStarts
+        lostServers += other.lostServers
+        replacedMembers += other.replacedMembers
         logFailures += other.logFailures
         segmentsWritten += other.segmentsWritten
         segmentsRemoved += other.segmentsRemoved

@@ -235,6 +235,13 @@ package final class World {
         switch event {
         case .machineHalted(let server, let reason): fail(.kernel, "the machine of \(server) is halted: \(reason)")
         case .snapshotFailed(let server, let reason): fail(.kernel, "no snapshot of \(server) can be taken: \(reason)")
+        case .serverLost(let uid, _, let reason):
+            report.lostServers += 1
+            guard !computers[host].isDamaged else { break }
+            fail(
+                .recovery,
+                "node \(computers[host].name) loses server \(uid) on a disk that nobody has damaged: \(reason)")
+        case .memberReplaced: report.replacedMembers += 1
         case .peerUp, .peerRefused, .peerDown, .leaderChanged, .serverStarted, .serverDeleted, .effectDropped,
             .memberRefused:
             break

@@ -4,7 +4,7 @@ extension RecoveredNode {
     /// What is found on the empty disk of a new node.
     public init(nodeID: NodeID) {
         self.init(
-            servers: [], peers: [], tombstones: [], closedFiles: [], start: WALStart(nodeID: nodeID),
+            servers: [], lost: [], peers: [], tombstones: [], closedFiles: [], start: WALStart(nodeID: nodeID),
             report: RecoveryReport())
     }
 }

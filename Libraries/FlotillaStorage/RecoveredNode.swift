@@ -82,8 +82,8 @@ extension RecoveredServer {
             begin(after: first.previous)
         }
         truncate(from: first)
-        if entries.firstIndex == first, let oldest = runs.last(where: { $0.first <= first })?.term {
-            dropLaterTerms(than: oldest)
+        if entries.firstIndex == first, let term = runs.last(where: { $0.first <= first })?.term {
+            dropLaterTerms(than: term, before: first)
         }
         var term = termRuns.last?.term ?? .zero
         for run in runs where end(of: run, in: runs, record) >= first {
@@ -145,10 +145,18 @@ extension RecoveredServer {
         beforeGap = nil
     }
 
-    /// Forgets what segments say of terms after that of a record which is older than they are. Whatever took that record's
-    /// place, a truncation first, stands behind it in the log.
-    private mutating func dropLaterTerms(than term: Term) {
-        while let last = termRuns.last, last.term > term { termRuns.removeLast() }
+    /// Leaves out what segments hold of later terms than a record that would follow it. Either the record is older, and
+    /// what took its place, a truncation first, stands behind it in the log; or the segments are, and what stands between
+    /// is written once more behind it.
+    private mutating func dropLaterTerms(than term: Term, before first: LogIndex) {
+        var end = entries.lastIndex
+        while let last = termRuns.last, last.term > term {
+            end = last.first.previous
+            termRuns.removeLast()
+        }
+        guard end < entries.lastIndex else { return }
+        if beforeGap == nil { beforeGap = (end, termRuns) }
+        begin(after: first.previous)
     }
 
     /// Drops all entries; the next will stand behind an index.
@@ -206,10 +214,29 @@ public struct RecoveryReport: Equatable, Sendable {
     public init() {}
 }
 
+/// A server that is not whole any more: it never votes, acknowledges or counts again.
+public struct LostServer: Sendable {
+    /// Its identity.
+    public var uid: ServerUID
+    /// What it was created with, unless just that can't be read.
+    public var creation: ServerCreation?
+    /// The first damaged place; `nil` where the log says that the server was lost before.
+    public var damage: Damage?
+
+    /// A server that is lost.
+    public init(uid: ServerUID, creation: ServerCreation?, damage: Damage?) {
+        self.uid = uid
+        self.creation = creation
+        self.damage = damage
+    }
+}
+
 /// Everything that a node's write-ahead log holds.
 public struct RecoveredNode {
-    /// The servers in the order of their creation.
+    /// The servers that are whole, in the order of their creation.
     public var servers: [RecoveredServer]
+    /// Those that are not, in the order of their identities. The log is to be told of those with a damage.
+    public var lost: [LostServer]
     /// The other nodes that were met, in the order of their identities.
     public var peers: [KnownPeer]
     /// The servers that were deleted, in the order of their identities.

@@ -2,8 +2,9 @@ import FlotillaWire
 
 /// Reads a write-ahead log from its files, for a node that starts on it.
 ///
-/// What is torn and what is damaged is settled by `WALReader`. Nothing ever starts silently shorter: if anything is
-/// damaged, all of it is listed, and for now the log is refused.
+/// What is torn and what is damaged is settled by `WALReader`. Nothing ever starts silently shorter: a server of which
+/// anything is damaged is lost, and told with the first place; where it can't be known whose the damage is, the log is
+/// refused whole.
 ///
 /// Recovery removes what an unfinished preparation left, notes what a finished one did not, and changes nothing that is
 /// in the log: it can be cut off anywhere and repeated. What it has read it makes durable, since a batch whose sync was
@@ -31,7 +32,7 @@ public struct Recovery {
         try settings.validate()
         var recovery = Recovery(settings: settings, nodeID: nodeID, bases: bases, files: files)
         try await recovery.read()
-        return recovery.result
+        return recovery.result(recovery.reader.replay.sortedServers)
     }
 
     /// Reads the log of a node, and what its servers have in segments and snapshots.
@@ -46,29 +47,27 @@ public struct Recovery {
             settings: settings, nodeID: nodeID, bases: contents.servers.mapValues(\.base), files: files)
         for damage in contents.damages { recovery.reader.add(damage) }
         try await recovery.read()
-        var node = recovery.result
-        for position in node.servers.indices {
-            node.servers[position].take(contents.servers[node.servers[position].creation.uid])
-        }
-        try recovery.check(node.servers)
-        return node
-    }
-
-    private var result: RecoveredNode {
-        let reader = self.reader
-        return RecoveredNode(
-            servers: reader.replay.sortedServers, peers: reader.replay.latest.sortedPeers,
-            tombstones: reader.replay.latest.sortedTombstones, closedFiles: reader.closedFiles,
-            start: WALStart(position: reader.position, latest: reader.replay.latest), report: reader.report)
+        return recovery.result(with: contents)
     }
 
     /// What a server has outside the log must fit what the log says.
-    private mutating func check(_ servers: [RecoveredServer]) throws(StorageError) {
-        for server in servers {
-            let directory = server.files?.snapshots.directory.path ?? settings.directory
-            for damage in server.lacks(in: directory) { reader.add(damage) }
+    private mutating func result(with contents: ServersDirectory.Contents) -> RecoveredNode {
+        var servers = reader.replay.sortedServers
+        for position in servers.indices {
+            servers[position].take(contents.servers[servers[position].creation.uid])
+            let directory = servers[position].files?.snapshots.directory.path ?? settings.directory
+            for damage in servers[position].lacks(in: directory) { reader.add(damage) }
         }
-        try refuseDamage()
+        return result(servers)
+    }
+
+    private func result(_ servers: [RecoveredServer]) -> RecoveredNode {
+        let reader = self.reader
+        return RecoveredNode(
+            servers: servers.filter { !reader.replay.isDamaged($0.creation.uid) }, lost: reader.lost,
+            peers: reader.replay.latest.sortedPeers, tombstones: reader.replay.latest.sortedTombstones,
+            closedFiles: reader.closedFiles,
+            start: WALStart(position: reader.position, latest: reader.replay.latest), report: reader.report)
     }
 
     private mutating func read() async throws(StorageError) {
@@ -100,15 +99,12 @@ public struct Recovery {
 
     private func refuseDamage() throws(StorageError) {
         let damages = reader.damages
-        guard let first = damages.first else { return }
-        let servers = Set(damages.compactMap(\.server)).sorted()
-        let concerned =
-            servers.isEmpty ? "which servers are concerned can't be known" : "it concerns \(servers.count) servers"
+        guard let first = damages.first(where: { $0.server == nil }) else { return }
         throw StorageError(
             .corrupt,
-            "the write-ahead log is damaged in \(damages.count) places, first \(first); \(concerned). Keep the files; "
-                + "put back a good copy of the directory, or remove this node's members from their clusters and add "
-                + "them again with an empty directory",
+            "the write-ahead log is damaged in \(damages.count) places, first \(first); which servers are concerned "
+                + "can't be known. Keep the files; put back a good copy of the directory, or remove this node's "
+                + "members from their clusters and add them again with an empty directory",
             damages: damages)
     }
 }

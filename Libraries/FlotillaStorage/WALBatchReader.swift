@@ -1,11 +1,13 @@
 import FlotillaWire
 import NIOCore
 
-/// A record that was read from a file and whose checksums are right.
+/// A record that was read from a file.
 struct WALReadRecord {
     /// What it holds.
     enum Content {
         case item(WALItem)
+        /// A record that is damaged, with a head that is right.
+        case unreadable
         /// The entries, their term runs, and the configurations among them.
         case entries(
             EntriesRecord, runs: [(first: LogIndex, term: Term)],
@@ -22,7 +24,7 @@ struct WALBatchReader {
     private let image: WALFileImage
     private let offset: Int
     private let header: WALBatchHeader
-    /// The records that are right.
+    /// The records whose heads are right; of entries only those that are right in all.
     private(set) var records: [WALReadRecord] = []
     /// What is not.
     private(set) var damages: [Damage] = []
@@ -77,7 +79,7 @@ struct WALBatchReader {
         let start = place + WALRecordEnvelope.byteCount
         let payload = start..<start + Int(envelope.payloadLength)
         guard let kind = WALRecordKind(rawValue: envelope.kind) else {
-            damages.append(image.damage(.recordPayload, at: place, length: payload.count, server: server))
+            addUnreadable(payload, of: server, checksum: checksum, at: place)
             return
         }
         if kind == .entries {
@@ -88,10 +90,15 @@ struct WALBatchReader {
         guard Checksum.crc32c(bytes) == envelope.payloadChecksum,
             let item = try? WALPayload.decode(kind, uid: envelope.uid, from: ByteBuffer(bytes: bytes))
         else {
-            damages.append(image.damage(.recordPayload, at: place, length: payload.count, server: server))
+            addUnreadable(payload, of: server, checksum: checksum, at: place)
             return
         }
         records.append(WALReadRecord(content: .item(item), offset: place, checksum: checksum))
+    }
+
+    private mutating func addUnreadable(_ payload: Range<Int>, of server: ServerUID?, checksum: UInt32, at place: Int) {
+        damages.append(image.damage(.recordPayload, at: place, length: payload.count, server: server))
+        records.append(WALReadRecord(content: .unreadable, offset: place, checksum: checksum))
     }
 
     private mutating func readEntries(

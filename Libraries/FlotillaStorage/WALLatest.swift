@@ -14,14 +14,24 @@ struct WALLatest: Sendable {
     }
 
     private var servers: [ServerUID: Server] = [:]
+    private var lost: Set<ServerUID> = []
     private var tombstones: [ServerUID: Tombstone] = [:]
     private var peers: [NodeID: KnownPeer] = [:]
     private var nextOrder: UInt64 = 0
     /// How many servers have a truncation that no later entries have covered; spares the look-up for most runs.
     private var truncations = 0
 
-    /// Whether records of a server may be written: it was created, and not deleted.
-    func isLive(_ uid: ServerUID) -> Bool { servers[uid] != nil }
+    /// Whether records of a server may be written: it was created, and neither lost nor deleted.
+    func isLive(_ uid: ServerUID) -> Bool { servers[uid] != nil && !lost.contains(uid) }
+
+    /// Whether a server is lost.
+    func isLost(_ uid: ServerUID) -> Bool { lost.contains(uid) }
+
+    /// The lost servers, in the order of their identities.
+    var sortedLost: [ServerUID] { lost.sorted() }
+
+    /// What a server that was not deleted was created with, if that is known.
+    func creation(of uid: ServerUID) -> ServerCreation? { servers[uid]?.creation }
 
     /// Whether a server was deleted.
     func isDeleted(_ uid: ServerUID) -> Bool { tombstones[uid] != nil }
@@ -33,7 +43,7 @@ struct WALLatest: Sendable {
     var sortedPeers: [KnownPeer] { peers.values.sorted { $0.nodeID < $1.nodeID } }
 
     /// The live servers in the order of their creation.
-    var liveServers: [ServerUID] { sortedServers.map(\.creation.uid) }
+    var liveServers: [ServerUID] { sortedServers.map(\.creation.uid).filter { !lost.contains($0) } }
 
     /// Takes note of a record. Records of servers that don't live are the caller's to keep away.
     mutating func apply(_ record: WALRecord) {
@@ -44,6 +54,7 @@ struct WALLatest: Sendable {
         case .serverCreated(let creation): create(creation)
         case .serverDeleted(let uid, let clusterID, let index, let term):
             if servers.removeValue(forKey: uid)?.truncatedFrom != nil { truncations -= 1 }
+            lost.remove(uid)
             tombstones[uid] = Tombstone(uid: uid, clusterID: clusterID, index: index, term: term)
         case .lastApplied(let uid, let index): servers[uid]?.lastApplied = index
         case .snapshotFloor(let uid, let index, let term):
@@ -53,6 +64,7 @@ struct WALLatest: Sendable {
         case .peer(let peer):
             if let known = peers[peer.nodeID], known.incarnation > peer.incarnation { return }
             peers[peer.nodeID] = peer
+        case .serverLost(let uid): if !isDeleted(uid) { lost.insert(uid) }
         case .filesReleased: break
         }
     }
@@ -63,11 +75,13 @@ struct WALLatest: Sendable {
         for server in sortedServers {
             let uid = server.creation.uid
             records.append(.serverCreated(server.creation))
+            guard !lost.contains(uid) else { continue }
             if let state = server.hardState { records.append(.hardState(uid, state)) }
             if let floor = server.floor { records.append(.snapshotFloor(uid, floor.index, floor.term)) }
             if let from = server.truncatedFrom { records.append(.truncated(uid, from: from)) }
             if let index = server.lastApplied { records.append(.lastApplied(uid, index)) }
         }
+        for uid in sortedLost { records.append(.serverLost(uid)) }
         for tombstone in sortedTombstones {
             records.append(
                 .serverDeleted(

@@ -32,6 +32,7 @@ extension WALRecord {
         case .snapshotFloor: .snapshotFloor
         case .peer: .peer
         case .filesReleased: .filesReleased
+        case .serverLost: .serverLost
         }
     }
 }
@@ -71,6 +72,7 @@ enum WALPayload {
             buffer.writeText(peer.name.description)
             buffer.writeAddress(peer.address)
         case .filesReleased(let oldest): buffer.writeLittle(oldest)
+        case .serverLost: break
         }
     }
 
@@ -109,6 +111,7 @@ enum WALPayload {
             return .record(.snapshotFloor(uid, index, try reader.term()))
         case .peer: return .record(.peer(try peer(from: &reader)))
         case .filesReleased: return .record(.filesReleased(oldest: try reader.integer()))
+        case .serverLost: return .record(.serverLost(uid))
         case .checkpointBegin: return .checkpointBegin(oldest: try reader.integer())
         case .checkpointEnd:
             let records: UInt32 = try reader.integer()

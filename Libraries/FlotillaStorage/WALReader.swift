@@ -62,8 +62,23 @@ struct WALReader {
 
     /// Takes note of damage.
     mutating func add(_ damage: Damage) {
-        if damage.isHarmless { report.harmless.append(damage) } else { damages.append(damage) }
+        guard !damage.isHarmless else {
+            report.harmless.append(damage)
+            return
+        }
+        damages.append(damage)
         if let server = damage.server { replay.markDamaged(server) }
+    }
+
+    /// The servers that are lost, for good since an earlier start or by what was found damaged now.
+    var lost: [LostServer] {
+        let latest = replay.latest
+        let found = damages.compactMap(\.server).filter { !latest.isDeleted($0) && !latest.isLost($0) }
+        let recorded = latest.sortedLost.map { LostServer(uid: $0, creation: latest.creation(of: $0), damage: nil) }
+        let new = Set(found).map { uid in
+            LostServer(uid: uid, creation: latest.creation(of: uid), damage: damages.first { $0.server == uid })
+        }
+        return (recorded + new).sorted { $0.uid < $1.uid }
     }
 
     /// Takes note, at the end, of entries that are missing and have not come.

@@ -109,7 +109,7 @@ public struct KnownPeer: Equatable, Sendable {
 /// What the write-ahead log is asked to remember. Records are made durable in the order in which they are appended.
 ///
 /// `serverCreated` must come before every other record of its server. Records of a server that follow its
-/// `serverDeleted` are dropped.
+/// `serverLost` or `serverDeleted` are dropped.
 public enum WALRecord: Sendable {
     /// Entries of a log. If the first index is not above the log's last one, they replace everything from there on.
     case entries(EntriesRecord)
@@ -127,6 +127,9 @@ public enum WALRecord: Sendable {
     case snapshotFloor(ServerUID, LogIndex, Term)
     /// Another node was met.
     case peer(KnownPeer)
+    /// Something of a server was damaged: it never votes, acknowledges or counts again under this identity. Only its
+    /// deletion may follow. It need not be known what it was created with.
+    case serverLost(ServerUID)
     /// No file before the one with this sequence number is needed any more: the entries of those are all in segments,
     /// below snapshots, or gone. They are removed once this record is durable.
     case filesReleased(oldest: UInt64)
@@ -136,7 +139,7 @@ public enum WALRecord: Sendable {
         switch self {
         case .entries(let record): record.uid
         case .hardState(let uid, _), .truncated(let uid, _), .serverDeleted(let uid, _, _, _),
-            .lastApplied(let uid, _), .snapshotFloor(let uid, _, _):
+            .lastApplied(let uid, _), .snapshotFloor(let uid, _, _), .serverLost(let uid):
             uid
         case .serverCreated(let creation): creation.uid
         case .peer, .filesReleased: nil

@@ -72,6 +72,9 @@ struct WALReplay {
         case .item(.record(let record)):
             count(read.checksum)
             return apply(record)
+        case .unreadable:
+            count(read.checksum)
+            return nil
         case .entries(let record, let runs, let configurations):
             return apply(record, runs: runs, configurations: configurations)
         }
@@ -87,7 +90,7 @@ struct WALReplay {
 
     private mutating func apply(_ record: WALRecord) -> Misfit? {
         if let uid = record.uid, !isKnown(record, uid) {
-            return report(.unknownServer, uid)
+            return latest.isLost(uid) ? nil : report(.unknownServer, uid)
         }
         latest.apply(record)
         switch record {
@@ -102,7 +105,7 @@ struct WALReplay {
                 break
             }
             if known.creation != creation { return report(.recordPayload, creation.uid) }
-        case .serverDeleted(let uid, _, _, _): servers[uid] = nil
+        case .serverDeleted(let uid, _, _, _), .serverLost(let uid): servers[uid] = nil
         case .lastApplied(let uid, let index): servers[uid]?.lastApplied = index
         case .snapshotFloor(let uid, let index, let term): servers[uid]?.raiseFloor(to: index, term: term)
         }
@@ -113,7 +116,9 @@ struct WALReplay {
         _ record: EntriesRecord, runs: [(first: LogIndex, term: Term)],
         configurations: [(index: LogIndex, configuration: ClusterConfiguration)]
     ) -> Misfit? {
-        guard latest.isLive(record.uid) else { return report(.unknownServer, record.uid) }
+        guard latest.isLive(record.uid) else {
+            return latest.isLost(record.uid) ? nil : report(.unknownServer, record.uid)
+        }
         guard servers[record.uid]?.append(record, runs: runs, configurations: configurations) ?? false else {
             return report(.gap, record.uid, record.first...record.last)
         }
@@ -123,11 +128,11 @@ struct WALReplay {
         return nil
     }
 
-    /// What of a server may be replayed: what follows its creation, and the tombstones that checkpoints repeat.
+    /// What of a server may be replayed: what follows its creation, and what checkpoints repeat of those that are gone.
     private func isKnown(_ record: WALRecord, _ uid: ServerUID) -> Bool {
         switch record {
         case .serverCreated: !latest.isDeleted(uid)
-        case .serverDeleted: true
+        case .serverDeleted, .serverLost: true
         default: latest.isLive(uid)
         }
     }

@@ -60,12 +60,16 @@ extension WriteAheadLog {
     /// A batch ends at the set size, unless its first record alone is longer.
     private func limit(_ room: Int) -> Int { builder.isEmpty ? room : min(room, settings.batchLimit) }
 
-    /// Records of a deleted server are dropped; those of one that was never created are a mistake of the caller that
+    /// Records of a server that is gone are dropped; those of one that was never created are a mistake of the caller that
     /// would make the file unreadable.
     private func isWanted(_ record: WALRecord) -> Bool {
-        if case .serverCreated(let creation) = record { return !latest.isDeleted(creation.uid) }
+        switch record {
+        case .serverCreated(let creation): return !latest.isDeleted(creation.uid)
+        case .serverLost(let uid), .serverDeleted(let uid, _, _, _): return !latest.isDeleted(uid)
+        default: break
+        }
         guard let uid = record.uid, !latest.isLive(uid) else { return true }
-        precondition(latest.isDeleted(uid), "a record of server \(uid), which was never created")
+        precondition(latest.isDeleted(uid) || latest.isLost(uid), "a record of server \(uid), which was never created")
         if case .entries(let entries) = record { status.queuedBytes -= entries.bytes.readableBytes }
         return false
     }

@@ -14,6 +14,7 @@ public enum FrameType: UInt8, Sendable, CaseIterable {
     case leaderships = 18
     case serverStopped = 19
     case goodbye = 20
+    case serversLost = 21
     case startServer = 24
     case startServerReply = 25
     case deleteServer = 26

@@ -20,6 +20,8 @@ public enum PeerMessage: Equatable, Sendable {
     case deleteServer(ClusterID)
     /// The receiver sent a consensus message to a server that the sender does not host.
     case unknownServer(ServerUID, ClusterID)
+    /// These servers of the sender are not whole any more: they never vote, acknowledge or count again.
+    case serversLost([ServerUID])
     /// Asks a server of the receiver for a piece of a snapshot.
     case snapshotRequest(SnapshotRequest)
     /// A piece of a snapshot that was asked for.
@@ -151,6 +153,7 @@ public enum PeerMessage: Equatable, Sendable {
         case .startServerReply: .startServerReply
         case .deleteServer: .deleteServer
         case .unknownServer: .unknownServer
+        case .serversLost: .serversLost
         case .snapshotRequest: .snapshotRequest
         case .snapshotPart: .snapshotPart
         }
@@ -164,7 +167,8 @@ public enum PeerMessage: Equatable, Sendable {
             buffer.writeLittle(ping.digest)
             buffer.writeLittle(ping.count)
         case .leaderships(let page): page.encode(into: &buffer)
-        case .serverStopped(let servers): buffer.writeList(servers) { $0.writeIdentifier($1) }
+        case .serverStopped(let servers), .serversLost(let servers):
+            buffer.writeList(servers) { $0.writeIdentifier($1) }
         case .goodbye: break
         case .startServer(let request): request.encode(into: &buffer)
         case .startServerReply(let reply):
@@ -187,11 +191,8 @@ public enum PeerMessage: Equatable, Sendable {
         case .ping: return .ping(try Ping(from: &reader))
         case .pong: return .pong(try Ping(from: &reader))
         case .leaderships: return .leaderships(try Leaderships(from: &reader))
-        case .serverStopped:
-            return .serverStopped(
-                try reader.list(limit: Limits.clustersPerPage) { (reader) throws(WireError) -> ServerUID in
-                    try reader.identifier()
-                })
+        case .serverStopped: return .serverStopped(try servers(from: &reader))
+        case .serversLost: return .serversLost(try servers(from: &reader))
         case .goodbye: return .goodbye
         case .startServer: return .startServer(try StartServer(from: &reader))
         case .startServerReply:
@@ -204,6 +205,12 @@ public enum PeerMessage: Equatable, Sendable {
         case .snapshotRequest: return .snapshotRequest(try SnapshotRequest(from: &reader))
         case .snapshotPart: return .snapshotPart(try SnapshotPart(from: &reader))
         default: return nil
+        }
+    }
+
+    private static func servers(from reader: inout WireReader) throws(WireError) -> [ServerUID] {
+        try reader.list(limit: Limits.clustersPerPage) { (reader) throws(WireError) -> ServerUID in
+            try reader.identifier()
         }
     }
 }

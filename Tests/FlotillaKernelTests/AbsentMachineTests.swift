@@ -27,7 +27,7 @@ import Testing
             RecoveredServer(creation: try creation("gone", machine: "removed", low: 1, node: node)),
             RecoveredServer(creation: try creation("here", machine: "counter", low: 2, node: node)),
         ]
-        let kernel = try Kernel(
+        let kernel = Kernel(
             identity: Hello.Node(
                 id: node, name: try NodeName("n1"), incarnation: Incarnation(2),
                 address: NodeAddress(host: "host", port: 1)),

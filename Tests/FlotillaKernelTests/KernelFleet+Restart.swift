@@ -8,11 +8,19 @@ import Testing
 // Nodes that come back, with their disk or without.
 extension KernelFleet {
     /// Starts a killed node again with what was durable on its disk.
-    func restart(_ node: Node) throws {
+    ///
+    /// - Parameter damaged: servers of which something can't be read.
+    func restart(_ node: Node, damaged: Set<ServerUID> = []) throws {
         var replay = WALReplay()
         for record in node.log { try apply(record, to: &replay) }
         var recovered = RecoveredNode(nodeID: node.id)
-        recovered.servers = replay.sortedServers
+        recovered.servers = replay.sortedServers.filter { !damaged.contains($0.creation.uid) }
+        recovered.lost =
+            replay.latest.sortedLost.map { LostServer(uid: $0, creation: replay.latest.creation(of: $0), damage: nil) }
+            + damaged.sorted().map { uid in
+                let damage = Damage(file: "a file", offset: 7, kind: .entryBody, server: uid)
+                return LostServer(uid: uid, creation: replay.latest.creation(of: uid), damage: damage)
+            }
         recovered.tombstones = replay.latest.sortedTombstones
         recovered.peers = replay.latest.sortedPeers
         try start(node, recovered)

@@ -77,7 +77,7 @@ final class KernelFleet {
         let seeds = try (1...count).map { number in
             (name: try NodeName("n\(number)"), address: NodeAddress(host: "host", port: UInt16(number)))
         }
-        return try Kernel(
+        return Kernel(
             identity: identity, configuration: configuration, registry: machines, seeds: seeds,
             recovered: recovered, seed: identity.id.low &* 31 &+ identity.incarnation.rawValue, now: now, wallClock: 1)
     }
@@ -148,7 +148,7 @@ final class KernelFleet {
                 .entries(entries.uid, epoch: entries.epoch, through: entries.last, term: entries.lastTerm)
             case .hardState(let uid, let state): .hardState(uid, state)
             case .serverCreated(let creation): .serverCreated(creation.uid)
-            case .truncated, .serverDeleted, .lastApplied, .snapshotFloor, .peer, .filesReleased: nil
+            case .truncated, .serverDeleted, .lastApplied, .snapshotFloor, .peer, .filesReleased, .serverLost: nil
             }
         }
         node.kernel.walCompleted(notices, status: WALStatus())

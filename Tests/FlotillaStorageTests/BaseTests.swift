@@ -118,6 +118,19 @@ import Testing
         #expect(runs(server) == [1, 1, 28, 3])
     }
 
+    @Test func segmentsOlderThanARecordGiveWayToWhatIsWrittenOnceMore() async throws {
+        let server = try await read(
+            base(through: 50, [(1, 1), (26, 4), (31, 5)]), Sample.entries(1, 40...43, term: 4),
+            Sample.entries(1, 31...39, term: 4), Sample.entries(1, 40...44, term: 4))
+        #expect(server.table.firstIndex == 31 && server.table.lastIndex == 44)
+        #expect(runs(server) == [1, 1, 26, 4])
+        let log = try await TestLog()
+        await log.write(.serverCreated(Sample.creation(1)), Sample.entries(1, 40...43, term: 4))
+        let bases = base(through: 50, [(1, 1), (26, 4), (31, 5)])
+        let found = try await recover(log.disk, bases: bases).node
+        #expect(found.servers.isEmpty && found.lost.first?.damage?.entries == 31...39, "without that they are missing")
+    }
+
     @Test func onlyAPartOfWhatTheSnapshotCoversMayBeWrittenOnceMore() async throws {
         let server = try await read(
             base(snapshot: SnapshotName(index: 14, term: 1), through: 3), .snapshotFloor(Sample.uid(1), 14, 1),
@@ -149,9 +162,10 @@ import Testing
     }
 
     @Test func entriesThatLeaveAGapBehindTheBaseAreDamage() async throws {
-        let error = await #expect(throws: StorageError.self) {
-            _ = try await read(base(through: 10, [(1, 1)]), Sample.entries(1, 12...13, term: 1))
-        }
-        #expect(error?.damages.map(\.kind) == [.gap])
+        let log = try await TestLog()
+        await log.write(.serverCreated(Sample.creation(1)), Sample.entries(1, 12...13, term: 1))
+        let found = try await recover(log.disk, bases: base(through: 10, [(1, 1)])).node
+        #expect(found.servers.isEmpty)
+        #expect(found.lost.first?.damage?.kind == .gap && found.lost.first?.damage?.entries == 11...11)
     }
 }

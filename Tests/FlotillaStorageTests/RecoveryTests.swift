@@ -88,13 +88,39 @@ import Testing
         #expect(server.floor == 20)
     }
 
-    @Test func aGapIsRefused() async throws {
+    @Test func aServerWithAGapIsLost() async throws {
         let log = try await TestLog()
         await log.write(.serverCreated(Sample.creation(1)), Sample.entries(1, 1...3, term: 1))
         await log.write(Sample.entries(1, 5...6, term: 1))
-        let error = await #expect(throws: StorageError.self) { try await recover(log.disk) }
-        #expect(error?.damages.map(\.kind) == [.gap])
-        #expect(error?.damages.first?.server == Sample.uid(1))
+        let found = try await recover(log.disk).node
+        #expect(found.servers.isEmpty)
+        #expect(found.lost.map(\.uid) == [Sample.uid(1)])
+        #expect(found.lost.first?.damage?.kind == .gap && found.lost.first?.damage?.entries == 4...4)
+    }
+
+    @Test func whatIsLostStaysLost() async throws {
+        let log = try await TestLog()
+        await log.write(.serverCreated(Sample.creation(1)), .serverCreated(Sample.creation(2)))
+        await log.write(Sample.entries(1, 1...3, term: 1), .serverLost(Sample.uid(1)))
+        // What is still on its way of it is dropped.
+        await log.write(Sample.entries(1, 4...5, term: 1), Sample.entries(2, 1...2, term: 1))
+        var index: UInt64 = 3
+        while log.log.status.files < 4 {
+            await log.write(Sample.entries(2, index...index, term: 1, body: 4_000))
+            index += 1
+        }
+        log.log.append([.filesReleased(oldest: 2)])
+        await log.settle()
+        var base = RecoveredBase()
+        base.lastIndex = LogIndex(index - 1)
+        base.termRuns = [(1, 1)]
+        let found = try await recover(log.disk, bases: [Sample.uid(2): base]).node
+        #expect(found.servers.map(\.creation.uid) == [Sample.uid(2)])
+        #expect(found.lost.map(\.uid) == [Sample.uid(1)] && found.lost[0].damage == nil)
+        #expect(found.lost[0].creation == Sample.creation(1))
+        await log.write(.serverDeleted(Sample.uid(1), Sample.creation(1).clusterID, index: 0, term: 0))
+        let later = try await recover(log.disk, bases: [Sample.uid(2): base]).node
+        #expect(later.lost.isEmpty && later.tombstones.map(\.uid) == [Sample.uid(1)])
     }
 
     @Test func filesOfAnotherNodeAreRefused() async throws {

@@ -49,6 +49,7 @@ extension Sample {
                 .startServerReply(
                     .init(cluster: cluster, refusal: FlotillaError(.unknownMachine, "no machine is named 'kv'"))))),
         Sample("delete-server", "the cluster was never formed", .peer(.deleteServer(cluster))),
+        Sample("servers-lost", "two servers are not whole any more", .peer(.serversLost([uid(3), uid(4)]))),
         Sample("unknown-server", "no such server is hosted", .peer(.unknownServer(uid(3), cluster))),
         Sample(
             "snapshot-request", "asks for the file of the snapshot through index 400 from byte 262144 on",

@@ -114,17 +114,11 @@ package final class NodeProcess: Party, @unchecked Sendable {
             recovered, on: computer.number, node: directory.nodeID, incarnation: directory.incarnation)
         let identity = Hello.Node(
             id: directory.nodeID, name: computer.name, incarnation: directory.incarnation, address: computer.address)
-        do throws(FlotillaError) {
-            let kernel = try Kernel(
-                identity: identity, configuration: world.plan.options.kernelConfiguration,
-                registry: world.ledger.machines(of: computer.number),
-                seeds: world.computers.map { ($0.name, $0.address) }, recovered: recovered,
-                seed: computer.random.bits(), now: localTime, wallClock: computer.clock.wall(at: scheduler.now))
-            self.kernel = kernel
-        } catch {
-            world.fail(.recovery, "node \(computer.name) can't take up what it recovered: \(error)")
-            return computer.processEnded(self, "\(error)", restartAfter: nil)
-        }
+        kernel = Kernel(
+            identity: identity, configuration: world.plan.options.kernelConfiguration,
+            registry: world.ledger.machines(of: computer.number),
+            seeds: world.computers.map { ($0.name, $0.address) }, recovered: recovered,
+            seed: computer.random.bits(), now: localTime, wallClock: computer.clock.wall(at: scheduler.now))
         world.trace.add(
             scheduler.now, .processReady, UInt64(computer.number), directory.incarnation.rawValue,
             UInt64(recovered.servers.count))
