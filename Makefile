@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build test lint format demo cluster bench simulate mutants clean
+.PHONY: help build test lint format demo cluster bench simulate mutants chaos clean
 
 SOURCES := Package.swift Libraries Services Tests
 SEEDS ?= 1..10000
@@ -46,6 +46,12 @@ bench: ## measures a fresh three-node cluster on this machine
 
 mutants: ## plants known bugs and shows that the simulator finds every one (FLOTILLA_MUTANT_SEEDS=100)
 	ops/mutants
+
+chaos: ## kills nodes of three under load for ten minutes; nothing acknowledged is lost (FLOTILLA_CHAOS_SECONDS=600)
+	swift build --build-tests
+	swift build -c release
+	FLOTILLA_CHAOS_SECONDS=$${FLOTILLA_CHAOS_SECONDS:-600} FLOTILLA_BIN=$(CURDIR)/.build/release \
+		swift test --skip-build --filter ChaosTests
 
 clean: ## removes what was built
 	rm -rf .build

@@ -30,7 +30,9 @@ extension ClientCore {
             return
         }
         let cluster = cluster(name)
-        if let located = cluster.located, let leader = cluster.leader, located.leader == leader.uid, isUsable(leader) {
+        if var located = cluster.located, let leader = cluster.leader, isUsable(leader) {
+            // A hint may have named another than the last answer did; nobody would be asked for that one again.
+            located.leader = leader.uid
             complete(.success(located))
             return
         }

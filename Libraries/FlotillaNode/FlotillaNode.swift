@@ -70,9 +70,9 @@ public final class FlotillaNode: Service {
             try await NodeStorage.open(configuration)
         }
         log(storage)
-        let jobs = JobThreads(
-            worker: StorageWorker(dataDirectory: storage.directory.path, files: storage.files), slow: background,
-            urgent: reading)
+        let worker = StorageWorker(
+            dataDirectory: storage.directory.path, limits: storage.segmentLimits, files: storage.files)
+        let jobs = JobThreads(worker: worker, slow: background, urgent: reading)
         do { try await run(storage, on: group.next(), background: background, jobs: jobs) } catch {
             // The error that ended the node is the one to tell; the lock goes, so that it can be started again.
             try? await storage.directory.close(storage.files)

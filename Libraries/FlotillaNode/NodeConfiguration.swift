@@ -22,6 +22,10 @@ public struct NodeConfiguration: Sendable {
     public var walTotalBytes = 8 << 30
     /// How many write-ahead log files are made ready ahead.
     public var walPreparedFiles = 2
+    /// How many entries a segment holds at most.
+    public var segmentMaxEntries = 32_768
+    /// How many bytes of entries a segment holds at most, unless a single one is longer.
+    public var segmentMaxBytes = 64 << 20
     /// How the write-ahead log is made durable.
     public var walSyncMethod = WALSyncMethod.auto
     /// Timing, bounds and limits of the kernel.

@@ -9,6 +9,7 @@ struct NodeStorage: Sendable {
     let directory: DataDirectory
     let files: AsyncFiles
     let settings: WALSettings
+    let segmentLimits: SegmentLimits
     let mode: WALWriteMode
     /// Where the log goes on.
     let start: WALStart
@@ -19,6 +20,8 @@ struct NodeStorage: Sendable {
     /// Opens the directory and reads the log. Everything blocks on files, so it must run on a thread of its own.
     static func open(_ configuration: NodeConfiguration) async throws -> NodeStorage {
         let files = AsyncFiles()
+        let limits = configuration.segmentLimits
+        try limits.validate()
         var generator = SystemRandomNumberGenerator()
         let directory = try await DataDirectory.open(
             path: configuration.dataDirectory, walPath: configuration.walDirectory, name: configuration.name,
@@ -33,8 +36,8 @@ struct NodeStorage: Sendable {
             report.nanoseconds = flotilla_monotonic_nanoseconds() - began
             let start = recovered.start
             return NodeStorage(
-                directory: directory, files: files, settings: settings, mode: mode, start: start, report: report,
-                recovered: Handover(recovered))
+                directory: directory, files: files, settings: settings, segmentLimits: limits, mode: mode, start: start,
+                report: report, recovered: Handover(recovered))
         } catch {
             // The error of the recovery is what counts; the process ends with it, which also lets go of the lock.
             try? await directory.close(files)
@@ -54,6 +57,9 @@ extension NodeConfiguration {
         settings.commandBytes = kernel.commandBytes
         return settings
     }
+
+    /// How large segments become.
+    var segmentLimits: SegmentLimits { SegmentLimits(maxBytes: segmentMaxBytes, maxEntries: segmentMaxEntries) }
 }
 
 /// Carries a value that only one may have from one thread to another.

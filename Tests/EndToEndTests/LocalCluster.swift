@@ -83,9 +83,23 @@ final class LocalCluster {
 
     /// Starts a node again that has ended.
     func restart(_ name: String) async throws {
+        try begin(name)
+        try await self[name].ready()
+    }
+
+    /// Starts a node again that has ended, without waiting for it.
+    func begin(_ name: String) throws {
         guard let position = nodes.firstIndex(where: { $0.name == name }) else { return }
         nodes[position] = try process(position + 1)
-        try await nodes[position].ready()
+    }
+
+    /// Every line that any process of any node has printed.
+    var printedLines: [String] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: directory.path())) ?? []
+        return names.sorted().filter { $0.hasSuffix(".out") }.flatMap { name in
+            let text = (try? String(contentsOf: directory.appending(path: name), encoding: .utf8)) ?? ""
+            return text.split(separator: "\n").map(String.init)
+        }
     }
 
     /// Kills every node at once and starts them again.

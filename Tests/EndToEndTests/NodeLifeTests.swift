@@ -133,6 +133,13 @@ import Testing
         (["--peer", "n2"], "peers"), (["--log-level", "loud"], "log-level"),
         (["--command-max-bytes", "99999999"], "command-max-bytes"),
         (["--wal-max-size-bytes", "4096"], "wal-max-size-bytes"),
+        (["--wal-max-files-behind", "0"], "wal-max-files-behind"),
+        (["--segment-max-entries", "16777217"], "segment-max-entries"),
+        (["--segment-max-bytes", "4095"], "segment-max-bytes"), (["--flush-min-bytes", "0"], "flush-min-bytes"),
+        (["--snapshot-interval-bytes", "64k"], "snapshot-interval-bytes"),
+        (["--snapshot-interval-entries", "0"], "snapshot-interval-entries"),
+        (["--log-tail-entries", "none"], "log-tail-entries"),
+        (["--major-compaction-interval", "0"], "major-compaction-interval"),
     ])
     func `a setting that makes no sense is refused by name`(flags: [String], key: String) async throws {
         try await withDirectory { directory in

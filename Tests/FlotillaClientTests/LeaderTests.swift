@@ -66,6 +66,9 @@ struct LeaderTests {
             #expect(second.leader?.description == "kv@n2")
             #expect(bench.nodes[0].commands.count == 2)
             #expect(bench.nodes[1].commands.count == 1)
+            // What is asked of the leader itself goes to the one that was hinted at, too.
+            let members = try await bench.adder.members(timeout: .seconds(20))
+            #expect(members.leader.description == "kv@n2")
         }
     }
 

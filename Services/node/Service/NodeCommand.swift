@@ -28,11 +28,24 @@ public struct NodeCommand: AsyncParsableCommand {
     @Option(help: "Where the write-ahead log is, if not inside the data directory.") var walDataDir: String?
     @Option(name: .customLong("peer"), help: "NAME=HOST:PORT of another node; may be repeated.")
     var peers: [String] = []
-    @Option(help: "Entries in a segment.") var segmentMaxEntries: String?
+    @Option(help: "Entries in a segment (default 32768).") var segmentMaxEntries: String?
+    @Option(help: "Bytes of entries in a segment (default 67108864).") var segmentMaxBytes: String?
+    @Option(help: "A server with so much in memory goes into a segment when a log file is full (default 65536).")
+    var flushMinBytes: String?
+    @Option(help: "Bytes of entries that are applied from one snapshot to the next (default 67108864).")
+    var snapshotIntervalBytes: String?
+    @Option(help: "Entries from one snapshot that the machine asks for to the next (default 4096).")
+    var snapshotIntervalEntries: String?
+    @Option(help: "Entries before a snapshot that are kept for followers just behind (default 8192).")
+    var logTailEntries: String?
+    @Option(help: "Snapshots from one rewriting of thin segments to the next (default 4).")
+    var majorCompactionInterval: String?
     @Option(help: "Length of a write-ahead log file (default 67108864).") var walMaxSizeBytes: String?
     @Option(help: "All write-ahead log files together; above it commands are refused (default 8589934592).")
     var walMaxTotalBytes: String?
     @Option(help: "Write-ahead log files made ready ahead (default 2).") var walPreparedFiles: String?
+    @Option(help: "Full write-ahead log files that may wait for servers with little in them (default 4).")
+    var walMaxFilesBehind: String?
     @Option(help: "true or false: re-check entry bodies on the node's own reads.") var walComputeChecksums: String?
     @Option(help: "auto, datasync, sync or o_sync (default auto).") var walSyncMethod: String?
     @Option(help: "default or o_sync: the old name of --wal-sync-method.") var walWriteStrategy: String?
@@ -50,8 +63,12 @@ public struct NodeCommand: AsyncParsableCommand {
         let given: [(SettingKey, String?)] = [
             (.name, name), (.listen, listen), (.advertise, advertise), (.dataDirectory, dataDir),
             (.walDataDirectory, walDataDir), (.peers, peers.isEmpty ? nil : peers.joined(separator: ",")),
-            (.segmentMaxEntries, segmentMaxEntries), (.walMaxSize, walMaxSizeBytes),
+            (.segmentMaxEntries, segmentMaxEntries), (.segmentMaxBytes, segmentMaxBytes),
+            (.flushMinBytes, flushMinBytes), (.snapshotIntervalBytes, snapshotIntervalBytes),
+            (.snapshotIntervalEntries, snapshotIntervalEntries), (.logTailEntries, logTailEntries),
+            (.majorCompactionInterval, majorCompactionInterval), (.walMaxSize, walMaxSizeBytes),
             (.walMaxTotal, walMaxTotalBytes), (.walPreparedFiles, walPreparedFiles),
+            (.walMaxFilesBehind, walMaxFilesBehind),
             (.walComputeChecksums, walComputeChecksums), (.walSyncMethod, walSyncMethod),
             (.walWriteStrategy, walWriteStrategy), (.memoryTableMax, memoryTableMaxBytes),
             (.commandMax, commandMaxBytes), (.logLevel, logLevel), (.logFormat, logFormat),

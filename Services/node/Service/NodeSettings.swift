@@ -30,6 +30,7 @@ struct NodeSettings {
         if let size = try layers.size(.walMaxTotal) { node.walTotalBytes = size }
         if let count = try layers.size(.walPreparedFiles) { node.walPreparedFiles = count }
         if let method = try Self.syncMethod(layers) { node.walSyncMethod = method }
+        try Self.setStorage(&node, layers)
         if let size = try layers.size(.memoryTableMax) { node.kernel.memoryTableBytes = size }
         if let size = try layers.size(.commandMax) {
             guard size <= Limits.commandBytesMax else {
@@ -42,6 +43,28 @@ struct NodeSettings {
         logLevel =
             try layers.choice(.logLevel, Logger.Level.allCases.map { ($0.rawValue, $0) }) ?? .info
         logFormat = try layers.choice(.logFormat, [("text", .text), ("json", .json)]) ?? .text
+    }
+
+    /// The way of entries from the log into segments, and of segments out of being.
+    private static func setStorage(_ node: inout NodeConfiguration, _ layers: SettingLayers) throws {
+        if let count = try size(.segmentMaxEntries, layers, atMost: 1 << 24) { node.segmentMaxEntries = count }
+        if let size = try size(.segmentMaxBytes, layers, atLeast: 4_096, atMost: 1 << 30) {
+            node.segmentMaxBytes = size
+        }
+        if let size = try layers.size(.flushMinBytes) { node.kernel.flushBytes = size }
+        if let count = try layers.size(.walMaxFilesBehind) { node.kernel.logFilesBehind = count }
+        if let size = try layers.size(.snapshotIntervalBytes) { node.kernel.snapshotBytes = size }
+        if let count = try layers.size(.snapshotIntervalEntries) { node.kernel.snapshotInterval = count }
+        if let count = try layers.size(.logTailEntries) { node.kernel.logTail = count }
+        if let count = try layers.size(.majorCompactionInterval) { node.kernel.minorCompactions = count }
+    }
+
+    private static func size(
+        _ key: SettingKey, _ layers: SettingLayers, atLeast least: Int = 1, atMost most: Int
+    ) throws -> Int? {
+        guard let size = try layers.size(key) else { return nil }
+        guard (least...most).contains(size) else { throw SettingError(key, "\(size) is not in \(least) ... \(most)") }
+        return size
     }
 
     private static func name(_ text: String, _ key: SettingKey) throws -> NodeName {
@@ -71,7 +94,6 @@ struct NodeSettings {
 
     /// Settings that name what this version always does one way: checked, so that nonsense is not believed in.
     private static func checkReserved(_ layers: SettingLayers) throws {
-        _ = try layers.size(.segmentMaxEntries)
         _ = try layers.choice(.walComputeChecksums, [("true", true), ("false", false)])
     }
 }
