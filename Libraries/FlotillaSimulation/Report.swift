@@ -23,6 +23,9 @@ package struct Report: Equatable, Sendable {
     package var tornTails = 0
     package var refusedStarts = 0
     package var logFailures = 0
+    package var slowDisks = 0
+    package var leadershipsLeft: UInt64 = 0
+    package var hungDisks = 0
     package var segmentsWritten: UInt64 = 0
     package var segmentsRemoved: UInt64 = 0
     package var segmentsRewritten: UInt64 = 0
@@ -45,6 +48,7 @@ package struct Report: Equatable, Sendable {
         snapshotsWritten += counters.snapshotsWritten
         snapshotsInstalled += counters.snapshotsInstalled
         entriesFetched += counters.entriesFetched
+        leadershipsLeft += counters.leadershipsLeft
     }
 
     mutating func note(_ recovery: RecoveryReport) {
@@ -54,6 +58,7 @@ package struct Report: Equatable, Sendable {
 
     mutating func note(_ disk: DiskFaultCounts) {
         count("syncs failed", disk.failedSyncs)
+        count("disks that stood still", disk.stalls)
         count("writes failed", disk.failedWrites)
         count("reads failed", disk.failedReads)
         count("operations refused for space", disk.refusedForSpace)
@@ -83,6 +88,9 @@ package struct Report: Equatable, Sendable {
             ("recoveries with a torn tail", tornTails),
             ("damaged logs refused", refusedStarts),
             ("logs failed while running", logFailures),
+            ("disks that were found too slow", slowDisks),
+            ("leaders that stepped aside for a stalled disk", Int(leadershipsLeft)),
+            ("nodes ended by a hung disk", hungDisks),
             ("segments written", Int(segmentsWritten)),
             ("segments removed", Int(segmentsRemoved)),
             ("segments rewritten", Int(segmentsRewritten)),
@@ -115,6 +123,9 @@ package struct Report: Equatable, Sendable {
         tornTails += other.tornTails
         refusedStarts += other.refusedStarts
         logFailures += other.logFailures
+        slowDisks += other.slowDisks
+        leadershipsLeft += other.leadershipsLeft
+        hungDisks += other.hungDisks
         segmentsWritten += other.segmentsWritten
         segmentsRemoved += other.segmentsRemoved
         segmentsRewritten += other.segmentsRewritten

@@ -172,7 +172,7 @@ package final class World {
     }
 
     /// Has something asked until it is answered. A write that is asked again is another one, as far as histories go.
-    private func ask(_ work: ClientWork, of cluster: Int, done: @escaping () -> Void) {
+    func ask(_ work: ClientWork, of cluster: Int, done: @escaping () -> Void) {
         clients[cluster % clients.count].order(work, of: cluster) { [unowned self] attempt in
             if attempt.answer != nil { return done() }
             let again = work.isQuery ? work : drawer.lastWrite(to: plan.options.clusters[cluster].machine)
@@ -235,7 +235,9 @@ package final class World {
         switch event {
         case .machineHalted(let server, let reason): fail(.kernel, "the machine of \(server) is halted: \(reason)")
         case .snapshotFailed(let server, let reason): fail(.kernel, "no snapshot of \(server) can be taken: \(reason)")
-        case .peerUp, .peerRefused, .peerDown, .leaderChanged, .serverStarted, .serverDeleted, .effectDropped,
+        case .diskSlow: report.slowDisks += 1
+        case .diskRecovered, .peerUp, .peerRefused, .peerDown, .leaderChanged, .serverStarted, .serverDeleted,
+            .effectDropped,
             .memberRefused:
             break
         }
