@@ -38,4 +38,6 @@ public enum Event: Sendable {
     case transferLeadership(to: ServerUID, giveUpAt: Instant)
     /// The operator wants an election.
     case triggerElection
+    /// Nothing becomes durable here any more, or it does again. A server that can't write its vote does not campaign.
+    case diskStalled(Bool)
 }

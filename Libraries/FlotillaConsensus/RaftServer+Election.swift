@@ -29,8 +29,16 @@ extension RaftServer {
 
     /// Campaigns because the operator wants it; a server that leads or campaigns already, or may not, goes on as it is.
     mutating func triggerElection(now: Instant, actions: inout Actions) {
-        guard role == .follower, canCampaign else { return }
+        guard role == .follower, canCampaign, !isDiskStalled else { return }
         becomePreCandidate(now: now, actions: &actions)
+    }
+
+    /// While nothing becomes durable here, nobody is asked for a vote: a term that this server raised could not be
+    /// won, and a leader that hears of it would step down for nothing. It goes on waiting, and campaigns as soon as it
+    /// can if there is still no leader then.
+    mutating func diskStalled(_ isStalled: Bool, now: Instant, actions: inout Actions) {
+        isDiskStalled = isStalled
+        if isStalled, role == .preCandidate { becomeFollower(in: term, now: now, actions: &actions) }
     }
 
     /// The election timer has run out.
@@ -39,8 +47,8 @@ extension RaftServer {
             electionDeadline = nil
             return
         }
-        if role == .candidate, durableHardState != hardState {
-            // Nothing was asked yet, since the disk is slow; a new term would need a new record and be no faster.
+        if isDiskStalled || (role == .candidate && durableHardState != hardState) {
+            // A new term would need a record on a disk that is slow, or does nothing, and be no faster.
             armElectionTimer(settings.electionDelay, now: now)
         } else {
             becomePreCandidate(now: now, actions: &actions)
@@ -143,7 +151,7 @@ extension RaftServer {
     }
 
     mutating func receive(_ message: TimeoutNow, from sender: ServerUID, now: Instant, actions: inout Actions) {
-        guard message.term == term, role == .follower, leader == sender, canCampaign else { return }
+        guard message.term == term, role == .follower, leader == sender, canCampaign, !isDiskStalled else { return }
         becomeCandidate(kind: .transfer, now: now, actions: &actions)
     }
 

@@ -36,6 +36,8 @@ package final class HostedServer {
     var reads = WaitingReads()
     var locateWaiters: [RequestTicket] = []
     var transferWaiter: RequestTicket?
+    /// How it last tried to leave its place as the leader because of the node's disk.
+    var handOver: HandOver?
 
     /// The other members, in the order of the configuration, and the leader if it is none.
     var members: [MemberLink] = []
@@ -181,6 +183,7 @@ package struct ServerCounters {
     package var segmentsRemoved: UInt64 = 0
     package var segmentsRewritten: UInt64 = 0
     package var entriesFetched: UInt64 = 0
+    package var leadershipsLeft: UInt64 = 0
 
     var values: [NamedValue] {
         [
@@ -204,6 +207,7 @@ package struct ServerCounters {
             NamedValue("segments_removed_total", segmentsRemoved),
             NamedValue("entries_read_from_segments_total", entriesFetched),
             NamedValue("segments_rewritten_total", segmentsRewritten),
+            NamedValue("leaderships_left_for_disk_total", leadershipsLeft),
         ]
     }
 }

@@ -12,6 +12,7 @@ extension Kernel {
         // others is then our own, and what they sent meanwhile has not been read yet.
         let wasStopped = now > nextHousekeeping + .milliseconds(400)
         nextHousekeeping = now + Self.interval
+        watchDisk(wasStopped: wasStopped)
         watchPeers(wasStopped: wasStopped)
         dialWhoIsMissing()
         watchSetAside()

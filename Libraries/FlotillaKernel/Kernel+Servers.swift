@@ -114,6 +114,7 @@ extension Kernel {
         serversByCluster[creation.clusterID] = server
         serversByName[creation.clusterName] = server
         refreshMembers(of: server)
+        if disk.isStalled { step(server, .diskStalled(true)) }
         arm(server)
         return server
     }
@@ -143,6 +144,7 @@ extension Kernel {
     }
 
     func transferEnded(_ outcome: TransferOutcome, for server: HostedServer) {
+        noteEndOfHandOver(outcome, for: server)
         guard let ticket = server.transferWaiter else { return }
         server.transferWaiter = nil
         respond(response(to: outcome, for: server), to: ticket)

@@ -83,6 +83,7 @@ public final class Kernel {
     var nextHousekeeping: Instant
     var nextRecording: Instant
     var walStatus = WALStatus()
+    var disk: DiskWatch
     var memoryBytes = 0
     var isStopping = false
     var counters = NodeCounters()
@@ -112,6 +113,7 @@ public final class Kernel {
         random = SplitMix64(seed: seed)
         self.now = now
         self.wallClock = wallClock
+        disk = DiskWatch(now: now)
         closedFiles = Deque(recovered.closedFiles)
         nextHousekeeping = now
         nextRecording = now + .seconds(1)
@@ -188,6 +190,7 @@ public final class Kernel {
     /// Tells the kernel what the write-ahead log has made durable.
     public func walCompleted(_ notices: [DurableNotice], status: WALStatus) {
         walStatus = status
+        disk.completed(status, at: now, limit: configuration.diskStallLimit)
         for notice in notices {
             switch notice {
             case .entries(let uid, let epoch, let index, _):
@@ -206,7 +209,7 @@ public final class Kernel {
         }
     }
 
-    /// Ends the turn: what the servers have gathered is put into `output`.
+    /// Ends the turn: what the servers have gathered is put into `output`, which must be emptied before the next.
     ///
     /// - Returns: whether some server has more to apply, so that another turn should follow soon.
     public func endTurn() -> Bool {
@@ -221,6 +224,7 @@ public final class Kernel {
             if finishTurn(of: server) { more = true }
         }
         dirtyServers.removeAll(keepingCapacity: true)
+        disk.handOver(output.records.count, at: now)
         if more { markUnfinished() }
         return more
     }
@@ -292,6 +296,10 @@ public enum KernelEvent: Sendable, Equatable {
     case effectDropped(ServerID, reason: String)
     case memberRefused(ClusterName, NodeName, reason: String)
     case snapshotFailed(ServerID, String)
+    /// The disk of the write-ahead log is too slow for leaders, and they hand over.
+    case diskSlow(DiskReport)
+    /// It is not any more. `longestWait` is the longest that nothing became durable meanwhile.
+    case diskRecovered(after: Duration, longestWait: Duration)
 }
 
 /// What is counted of the node as a whole.

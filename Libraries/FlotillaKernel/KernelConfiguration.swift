@@ -42,6 +42,10 @@ public struct KernelConfiguration: Sendable {
     public var helloPatience: Duration = .seconds(5)
     /// How long a consistent query may wait for a majority before it is refused.
     public var readPatience: Duration = .seconds(30)
+    /// How long nothing may become durable, though something waits for it, before leaders on this node hand over.
+    public var diskStallLimit: Duration = .seconds(1)
+    /// How long that may be before the node ends.
+    public var diskHangLimit: Duration = .seconds(10)
     /// How long a start waits for the other members once a majority runs.
     public var startGrace: Duration = .milliseconds(500)
 

@@ -42,7 +42,8 @@ public final class FlotillaNode: Service {
 
     /// Runs until the task is cancelled, a graceful shutdown is asked for, or the node must stop.
     ///
-    /// - Throws: `StorageError` when the data directory is locked, foreign or damaged, or when a write fails;
+    /// - Throws: `StorageError` when the data directory is locked, foreign or damaged, or when a write fails. With
+    ///   `hung` threads that wait for the disk are left behind, and so may be the lock: the process should end then.
     ///   `FlotillaError` when the node can't listen or the log of a server contradicts itself.
     public func run() async throws {
         let background = BackgroundThread(name: "flotilla-io")
@@ -51,7 +52,7 @@ public final class FlotillaNode: Service {
         do {
             try await run(on: group, background: background, reading: reading)
         } catch {
-            await end(group, [background, reading])
+            await end(group, error.mayHang ? [] : [background, reading])
             throw error
         }
         await end(group, [background, reading])
@@ -75,7 +76,7 @@ public final class FlotillaNode: Service {
         let jobs = JobThreads(worker: worker, slow: background, urgent: reading)
         do { try await run(storage, on: group.next(), background: background, jobs: jobs) } catch {
             // The error that ended the node is the one to tell; the lock goes, so that it can be started again.
-            try? await storage.directory.close(storage.files)
+            if !error.mayHang { try? await storage.directory.close(storage.files) }
             throw error
         }
         try await storage.directory.close(storage.files)
@@ -107,7 +108,7 @@ public final class FlotillaNode: Service {
             try await waitForEnd(of: ended)
         } catch {
             ended.fail(error)
-            await stop(listener, runtime: runtime, wal: wal)
+            await stop(listener, runtime: runtime, wal: error.mayHang ? nil : wal)
             throw error
         }
         await stop(listener, runtime: runtime, wal: wal)
@@ -173,7 +174,8 @@ public final class FlotillaNode: Service {
                 seeds: configuration.peers, recovered: recovered, seed: .random(in: .min ... .max),
                 now: NodeRuntime.now, wallClock: flotilla_wall_nanoseconds())
             let created = NodeRuntime(
-                kernel: kernel, loop: loop, wal: wal, jobs: jobs, logger: logger, failed: { ended.fail($0) })
+                kernel: kernel, loop: loop, wal: wal, jobs: jobs, logger: logger,
+                failed: { ended.fail($0.naming(logOf: storage.settings.directory)) })
             runtime.value = created
             created.start()
         }.get()
@@ -193,13 +195,27 @@ public final class FlotillaNode: Service {
     }
 
     /// Says goodbye, and lets everything that was handed to the log become durable.
+    ///
+    /// - Parameter wal: `nil` when its disk hangs, which nobody must wait for.
     private func stop(
-        _ listener: any Channel, runtime: NIOLoopBoundBox<NodeRuntime?>, wal: WALThread
+        _ listener: any Channel, runtime: NIOLoopBoundBox<NodeRuntime?>, wal: WALThread?
     ) async {
         do {
             try await listener.eventLoop.submit { runtime.value?.stop() }.get()
             try await listener.close()
         } catch { logger.warning("closing the doors failed: \(error)") }
-        wal.stop()
+        wal?.stop()
+    }
+}
+
+extension Error {
+    /// Whether threads of the node may be stuck in system calls that never return. They are left behind.
+    fileprivate var mayHang: Bool { (self as? StorageError)?.code == .hung }
+}
+
+extension StorageError {
+    /// The same, with the directory that a disk that hangs is about.
+    fileprivate func naming(logOf directory: String) -> StorageError {
+        code == .hung ? StorageError(code, "write-ahead log \(directory): \(message)") : self
     }
 }

@@ -195,6 +195,13 @@ final class NodeRuntime {
             logger.warning("the member of \(cluster) on node \(node) can not be started: \(reason)")
         case .snapshotFailed(let server, let reason):
             logger.error("no snapshot of \(server) can be taken, so its log is not cut: \(reason)")
+        case .diskSlow(let report): logger.warning("\(report)")
+        case .diskRecovered(let time, let longest):
+            logger.warning(
+                """
+                the disk of the write-ahead log is fast enough again after \(time.inSeconds); the longest that nothing \
+                became durable was \(longest.inSeconds)
+                """)
         case .machineHalted(let server, let reason):
             logger.error("the machine of \(server) has failed and applies nothing more: \(reason)")
         }

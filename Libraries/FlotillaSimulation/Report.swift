@@ -26,6 +26,9 @@ package struct Report: Equatable, Sendable {
     package var lostServers = 0
     package var replacedMembers = 0
     package var logFailures = 0
+    package var slowDisks = 0
+    package var leadershipsLeft: UInt64 = 0
+    package var hungDisks = 0
     package var segmentsWritten: UInt64 = 0
     package var segmentsRemoved: UInt64 = 0
     package var segmentsRewritten: UInt64 = 0
@@ -48,6 +51,7 @@ package struct Report: Equatable, Sendable {
         snapshotsWritten += counters.snapshotsWritten
         snapshotsInstalled += counters.snapshotsInstalled
         entriesFetched += counters.entriesFetched
+        leadershipsLeft += counters.leadershipsLeft
     }
 
     mutating func note(_ recovery: RecoveryReport) {
@@ -57,6 +61,7 @@ package struct Report: Equatable, Sendable {
 
     mutating func note(_ disk: DiskFaultCounts) {
         count("syncs failed", disk.failedSyncs)
+        count("disks that stood still", disk.stalls)
         count("writes failed", disk.failedWrites)
         count("reads failed", disk.failedReads)
         count("operations refused for space", disk.refusedForSpace)
@@ -88,6 +93,9 @@ package struct Report: Equatable, Sendable {
             ("damaged servers left out", lostServers),
             ("lost members replaced", replacedMembers),
             ("logs failed while running", logFailures),
+            ("disks that were found too slow", slowDisks),
+            ("leaders that stepped aside for a stalled disk", Int(leadershipsLeft)),
+            ("nodes ended by a hung disk", hungDisks),
             ("segments written", Int(segmentsWritten)),
             ("segments removed", Int(segmentsRemoved)),
             ("segments rewritten", Int(segmentsRewritten)),
@@ -122,6 +130,9 @@ package struct Report: Equatable, Sendable {
         lostServers += other.lostServers
         replacedMembers += other.replacedMembers
         logFailures += other.logFailures
+        slowDisks += other.slowDisks
+        leadershipsLeft += other.leadershipsLeft
+        hungDisks += other.hungDisks
         segmentsWritten += other.segmentsWritten
         segmentsRemoved += other.segmentsRemoved
         segmentsRewritten += other.segmentsRewritten

@@ -18,6 +18,12 @@ extension World {
         begin(straggler.trouble, of: computers[number])
         // An operator who does not know of it may well choose it as the next leader; that must come to nothing.
         for cluster in clusters { _ = transfer(cluster, to: number) }
+        // Where nothing is written nobody can tell that a disk does nothing, and nobody needs to.
+        if straggler.trouble == .hasStalledDisk {
+            for cluster in clusters {
+                ask(drawer.lastWrite(to: plan.options.clusters[cluster].machine), of: cluster) {}
+            }
+        }
         defer { end(straggler.trouble, of: computers[number]) }
         // What was so before must not count: first the others must have had the time to notice.
         _ = advance(for: Self.noticeLimit) { false }
@@ -45,6 +51,7 @@ extension World {
         switch trouble {
         case .isOff: computer.losePower()
         case .isPaused: computer.pause()
+        case .hasStalledDisk: computer.disk.standStill()
         case .isCutOff, .hearsNobody, .isHeardByNobody:
             for (from, to) in directions(trouble, of: computer) { network.block(from: from, to: to) }
         }
@@ -54,6 +61,7 @@ extension World {
         switch trouble {
         case .isOff: computer.restorePower()
         case .isPaused: computer.resume()
+        case .hasStalledDisk: computer.disk.goOn()
         case .isCutOff, .hearsNobody, .isHeardByNobody:
             for (from, to) in directions(trouble, of: computer) { network.unblock(from: from, to: to) }
         }

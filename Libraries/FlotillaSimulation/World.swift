@@ -172,7 +172,7 @@ package final class World {
     }
 
     /// Has something asked until it is answered. A write that is asked again is another one, as far as histories go.
-    private func ask(_ work: ClientWork, of cluster: Int, done: @escaping () -> Void) {
+    func ask(_ work: ClientWork, of cluster: Int, done: @escaping () -> Void) {
         clients[cluster % clients.count].order(work, of: cluster) { [unowned self] attempt in
             if attempt.answer != nil { return done() }
             let again = work.isQuery ? work : drawer.lastWrite(to: plan.options.clusters[cluster].machine)
@@ -242,8 +242,9 @@ package final class World {
                 .recovery,
                 "node \(computers[host].name) loses server \(uid) on a disk that nobody has damaged: \(reason)")
         case .memberReplaced: report.replacedMembers += 1
-        case .peerUp, .peerRefused, .peerDown, .leaderChanged, .serverStarted, .serverDeleted, .effectDropped,
-            .memberRefused:
+        case .diskSlow: report.slowDisks += 1
+        case .diskRecovered, .peerUp, .peerRefused, .peerDown, .leaderChanged, .serverStarted, .serverDeleted,
+            .effectDropped, .memberRefused:
             break
         }
     }

@@ -12,6 +12,7 @@ public struct StorageError: Error, Equatable, CustomStringConvertible {
             case tooLarge = "too large"
             case machine
             case gone
+            case hung
         }
         private let value: Value
         private init(_ value: Value) { self.value = value }
@@ -33,6 +34,8 @@ public struct StorageError: Error, Equatable, CustomStringConvertible {
         public static let machine = Code(.machine)
         /// What was asked for is not there any more.
         public static let gone = Code(.gone)
+        /// The disk does nothing any more: a thread may be stuck in a system call for good.
+        public static let hung = Code(.hung)
         /// The code's name.
         public var description: String { value.rawValue }
     }

@@ -13,6 +13,8 @@ public struct WALStatus: Equatable, Sendable {
     public var diskFull = false
     /// Whether the next file was not prepared because `wal-max-total-bytes` is reached; to be treated as `diskFull`.
     public var limitReached = false
+    /// How many of the records that were handed over are done with: durable, or needless because their server is deleted.
+    public var settled: UInt64 = 0
     /// How many batches became durable since the start.
     public var batches: UInt64 = 0
     /// How many records became durable since the start.

@@ -21,9 +21,17 @@ extension WriteAheadLog {
         } else if !queue.isEmpty {
             // What does not fit behind a checkpoint fits into no file, and would use up one after the other.
             if current.isUsed { openNext() } else { failForSize() }
-        } else if stopping {
-            stopWhenSealed()
+        } else {
+            settleWhatWasDropped()
+            if stopping { stopWhenSealed() }
         }
+    }
+
+    /// Nothing was left to write of what was taken from the queue: nobody should wait for it.
+    private func settleWhatWasDropped() {
+        guard taken > status.settled else { return }
+        status.settled = taken
+        handlers.durable([], status)
     }
 
     /// Where data batches of a file must end: behind them there is always room for a seal.
@@ -37,24 +45,29 @@ extension WriteAheadLog {
         let room = roomForBatch(current)
         takeCheckpoint(room: room)
         guard checkpoint.isEmpty else { return }
-        while let record = queue.first {
-            guard isWanted(record) else {
-                queue.removeFirst()
+        while let next = queue.first {
+            guard isWanted(next.record) else {
+                removeFirst(next)
                 continue
             }
-            guard builder.append(.record(record), limit: limit(room)) != nil else { return }
-            queue.removeFirst()
+            guard builder.append(.record(next.record), limit: limit(room)) != nil else { return }
+            removeFirst(next)
             self.current?.isUsed = true
-            switch record {
+            switch next.record {
             case .entries(let entries):
                 status.queuedBytes -= entries.bytes.readableBytes
                 contents[entries.uid] = max(entries.last, contents[entries.uid] ?? .zero)
             case .filesReleased(let oldest): releasing = max(oldest, releasing ?? 0)
             default: break
             }
-            latest.apply(record)
-            collector.add(record)
+            latest.apply(next.record)
+            collector.add(next.record)
         }
+    }
+
+    private func removeFirst(_ queued: Queued) {
+        queue.removeFirst()
+        if queued.isLast { taken += 1 }
     }
 
     /// A batch ends at the set size, unless its first record alone is longer.
@@ -130,9 +143,12 @@ extension WriteAheadLog {
         status.bytesWritten += UInt64(flight.bytes)
         status.lastSyncNanoseconds = flight.nanoseconds
         status.worstSyncNanoseconds = max(status.worstSyncNanoseconds, flight.nanoseconds)
+        // Nothing is taken from the queue while a batch is in flight.
+        status.settled = taken
         if let releasing { release(before: releasing) }
         let notices = collector.take()
-        if !notices.isEmpty { handlers.durable(notices, status) }
+        // A seal is nobody's business; whatever else was written shows that the disk works.
+        if flight.records > 0 { handlers.durable(notices, status) }
         pump()
     }
 

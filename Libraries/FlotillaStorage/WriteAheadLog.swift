@@ -61,6 +61,13 @@ public final class WriteAheadLog {
         var nanoseconds: UInt64 = 0
     }
 
+    /// A record that waits, or a part of one that is too long for a batch.
+    struct Queued {
+        var record: WALRecord
+        /// Whether nothing of the record that was handed over comes after it.
+        var isLast = true
+    }
+
     let settings: WALSettings
     let mode: WALWriteMode
     let fileSystem: any FileSystem
@@ -73,7 +80,9 @@ public final class WriteAheadLog {
     var closing: Set<UInt64> = []
     var nextToken: UInt64 = 0
 
-    var queue: Deque<WALRecord> = []
+    var queue: Deque<Queued> = []
+    /// How many of the records that were handed over have left the queue.
+    var taken: UInt64 = 0
     var checkpoint: Deque<WALItem> = []
     var checkpointRecords: UInt32 = 0
     var checkpointChecksum: UInt32 = 0
@@ -176,11 +185,13 @@ public final class WriteAheadLog {
 
     private func enqueue(_ record: WALRecord) {
         guard case .entries(let entries) = record else {
-            queue.append(record)
+            queue.append(Queued(record: record))
             return
         }
         status.queuedBytes += entries.bytes.readableBytes
-        for part in entries.split(limit: settings.batchLimit) { queue.append(.entries(part)) }
+        for part in entries.split(limit: settings.batchLimit) {
+            queue.append(Queued(record: .entries(part), isLast: part.last == entries.last))
+        }
     }
 
     private func advance(_ step: Step, _ value: FileValue, nanoseconds: UInt64) {

@@ -51,6 +51,7 @@ extension KernelFleet {
     }
 
     private func start(_ node: Node, _ recovered: RecoveredNode) throws {
+        node.status = WALStatus()
         node.incarnation = Incarnation(node.incarnation.rawValue + 1)
         let identity = Hello.Node(id: node.id, name: node.name, incarnation: node.incarnation, address: node.address)
         node.kernel = try makeKernel(identity, recovered, nodes.count)

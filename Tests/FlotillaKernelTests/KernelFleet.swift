@@ -23,11 +23,14 @@ final class KernelFleet {
         var hasPromptDisk = true
         var unsynced: [WALRecord] = []
         var log: [WALRecord] = []
+        var status = WALStatus()
         var wires: [LinkID: Wire] = [:]
         /// What its kernel wants to have done in the background.
         var jobs: [StorageJob] = []
         /// What its kernel has said.
         var events: [KernelEvent] = []
+        /// Why it wants to end, if it does.
+        var failure: StorageError?
         /// The types of all frames that it has sent to other nodes.
         var sentToPeers: [FrameType] = []
 
@@ -123,6 +126,7 @@ final class KernelFleet {
         let output = node.kernel.output
         node.kernel.output = Kernel.Output()
         node.events += output.events
+        if let failure = output.failure { node.failure = failure }
         node.jobs += output.jobs
         if !output.records.isEmpty { write(output.records, on: node) }
         for link in output.links { send(link, from: node) }
@@ -151,7 +155,9 @@ final class KernelFleet {
             case .truncated, .serverDeleted, .lastApplied, .snapshotFloor, .peer, .filesReleased, .serverLost: nil
             }
         }
-        node.kernel.walCompleted(notices, status: WALStatus())
+        node.status.settled += UInt64(records.count)
+        if !records.isEmpty { node.status.batches += 1 }
+        node.kernel.walCompleted(notices, status: node.status)
     }
 
     // MARK: Connections

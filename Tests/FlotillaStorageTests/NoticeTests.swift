@@ -64,4 +64,42 @@ import Testing
             ])
         #expect(log.log.status.queuedBytes == 0)
     }
+
+    @Test func `every record that was handed over is settled, also one that is told of nobody`() async throws {
+        let log = try await started()
+        #expect(log.log.status.settled == 2)
+        let before = log.statuses.count
+        await log.write(.lastApplied(Sample.uid(1), 1))
+        #expect(log.statuses.count == before + 1)
+        #expect(log.statuses.last?.settled == 3)
+        await log.seal()
+        #expect(log.log.status.settled == 3)
+    }
+
+    @Test func `nothing is settled before its batch is durable`() async throws {
+        let log = try await started()
+        log.log.append([Sample.hardState(1, term: 1), Sample.hardState(1, term: 2)])
+        log.log.append([Sample.hardState(1, term: 3)])
+        #expect(log.log.status.settled == 2)
+        await log.settle()
+        #expect(log.statuses.suffix(2).map(\.settled) == [4, 5])
+    }
+
+    @Test func `records of a deleted server are settled though nothing of them is written`() async throws {
+        let log = try await started()
+        await log.write(.serverDeleted(Sample.uid(2), Sample.clusterID, index: 1, term: 1))
+        let batches = log.log.status.batches
+        await log.write(.lastApplied(Sample.uid(2), 1), Sample.hardState(2, term: 1))
+        #expect(log.log.status.batches == batches)
+        #expect(log.statuses.last?.settled == 5)
+    }
+
+    @Test func `a run of entries that takes several batches is settled with its last part`() async throws {
+        let log = try await started()
+        // A batch takes a quarter of a file.
+        await log.write(Sample.entries(1, 1...40, term: 1, body: 900))
+        #expect(log.log.status.batches > 2)
+        #expect(log.statuses.filter { $0.settled == 3 }.count == 1)
+        #expect(log.statuses.last?.settled == 3)
+    }
 }

@@ -63,6 +63,9 @@ package final class Checker {
             }
             seen[host, default: [:]][server.uid] = now
         }
+        if kernel.goesOnWithHungDisk {
+            world.fail(.kernel, "n\(host + 1) goes on though its disk does nothing any more")
+        }
     }
 
     private func hasChanged(_ server: HostedServer, since before: Seen) -> Bool {

@@ -35,6 +35,8 @@ package final class SimulatedDisk: @unchecked Sendable {
     /// What is to fail next.
     var planned = PlannedFaults()
     private var stalledUntil: UInt64 = 0
+    /// What waits while the disk stands still, for as long as nobody knows; `nil` while it goes on.
+    private var halted: [Int]?
 
     /// What harm it has done.
     package internal(set) var counts = DiskFaultCounts()
@@ -48,7 +50,9 @@ package final class SimulatedDisk: @unchecked Sendable {
     /// Whether there is no room: nothing is created and no file grows, but what there is can be overwritten.
     package var isFull = false
     /// How many times slower than usual the disk is.
-    package var slowness: UInt64 = 1
+    package var slowness: UInt64 = 1 { didSet { if slowness > 1 { hasBeenSlow = true } } }
+    /// Whether it was ever slower than usual, or stood still.
+    private(set) var hasBeenSlow = false
 
     /// An empty disk, with nothing but its root directory.
     package init(scheduler: Scheduler, random: Randomness, settings: DiskSettings = DiskSettings()) {
@@ -70,6 +74,21 @@ package final class SimulatedDisk: @unchecked Sendable {
     package func stall(until time: UInt64) {
         stalledUntil = max(stalledUntil, time)
         counts.stalls += 1
+        hasBeenSlow = true
+    }
+
+    /// Lets nothing complete until `goOn`.
+    package func standStill() {
+        halted = halted ?? []
+        counts.stalls += 1
+        hasBeenSlow = true
+    }
+
+    /// Lets everything complete that has waited.
+    package func goOn() {
+        let waiting = halted ?? []
+        halted = nil
+        for number in waiting { plan(number, at: scheduler.now) }
     }
 
     func makeFile() -> DiskFile {
@@ -118,6 +137,10 @@ extension SimulatedDisk {
 
     private func complete(_ number: Int) {
         guard let job = jobs[number] else { return }
+        if halted != nil {
+            halted?.append(number)
+            return
+        }
         if scheduler.now < stalledUntil {
             plan(number, at: stalledUntil)
             return

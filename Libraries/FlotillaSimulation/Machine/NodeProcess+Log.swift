@@ -51,8 +51,16 @@ extension NodeProcess {
         world.fail(.recovery, "node \(computer.name) fails in a way that no fault explains: \(error)")
     }
 
-    /// A background job has found out that the disk fails.
-    func diskFailed(_ error: StorageError) { logFailed(error) }
+    /// The kernel can't rely on its disk any more.
+    func diskFailed(_ error: StorageError) {
+        if error.code == .hung {
+            world.report.hungDisks += 1
+            if !computer.disk.hasBeenSlow {
+                world.fail(.kernel, "node \(computer.name) ends because of a disk that works: \(error)")
+            }
+        }
+        logFailed(error)
+    }
 
     /// Does a background job; its outcome gets to the kernel a little later, as from another thread.
     func start(_ job: StorageJob) {

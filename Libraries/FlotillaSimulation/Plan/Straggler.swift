@@ -7,6 +7,7 @@ package struct Straggler: Equatable, Sendable {
         case isCutOff = "is cut off"
         case hearsNobody = "hears nobody"
         case isHeardByNobody = "is heard by nobody"
+        case hasStalledDisk = "has a disk that stands still"
     }
 
     /// Which node; the leader of a cluster at that time as often as not.

@@ -59,6 +59,10 @@ package struct WorldOptions: Equatable, Sendable {
     package var minorCompactions = 2
     package var segmentLimits = SegmentLimits()
 
+    /// How long nothing may become durable before leaders hand over, and before the node ends.
+    package var diskStallMilliseconds = 1_000
+    package var diskHangMilliseconds = 10_000
+
     package var electionTimeoutMilliseconds = 500
     package var appendBytes = 4 << 10
     package var followerWindowEntries = 1_024
@@ -73,6 +77,8 @@ package struct WorldOptions: Equatable, Sendable {
             followerWindowEntries: followerWindowEntries)
         configuration.commandBytes = Self.commandBytes
         configuration.readPatience = .seconds(5)
+        configuration.diskStallLimit = .milliseconds(diskStallMilliseconds)
+        configuration.diskHangLimit = .milliseconds(diskHangMilliseconds)
         configuration.flushBytes = flushBytes
         configuration.logFilesBehind = logFilesBehind
         configuration.carryBytes = carryBytes
@@ -120,6 +126,7 @@ extension WorldOptions {
         appendBytes = random.pick([200, 1 << 10, 64 << 10, 256 << 10])
         followerWindowEntries = random.pick([4, 64, 32_768])
         drawStorage(seed: seed)
+        drawDiskLimits(seed: seed)
         straggler = .draw(seed: seed, nodes: nodes, clusters: count)
     }
 
@@ -153,6 +160,14 @@ extension WorldOptions {
         segmentLimits.maxEntries = random.pick([3, 40, 32_768])
     }
 
+    /// Disks stand still for some seconds at most, so that limits of a process that is in earnest would hardly be met.
+    private mutating func drawDiskLimits(seed: UInt64) {
+        var random = Randomness.of("disk limits", seed: seed)
+        diskStallMilliseconds = random.pick([200, 500, 1_000])
+        // Never, as good as: then leaders must leave a node that stays.
+        diskHangMilliseconds = random.pick([1_500, 3_000, 10_000, 3_600_000])
+    }
+
     private mutating func drawDisk(_ random: inout Randomness) {
         disk.takesDirect = random.chance(perMille: 600)
         disk.tearsSectors = random.chance(perMille: 500)
@@ -176,7 +191,8 @@ extension WorldOptions: CustomStringConvertible {
             sync \(syncMethod.rawValue)\(disk.takesDirect ? "" : ", no direct writes"), \
             files of \(walFileBytes >> 10) KiB, \(logFilesBehind) behind, flushed from \(flushBytes) bytes on, written again \
             up to \(carryBytes), segments of \(segmentLimits.maxEntries), snapshots each \(snapshotBytes >> 10) KiB, tail \
-            \(logTail); election timeout \(electionTimeoutMilliseconds) ms, \
+            \(logTail); disks slow after \(diskStallMilliseconds) ms, hung after \(diskHangMilliseconds); \
+            election timeout \(electionTimeoutMilliseconds) ms, \
             appends of \(appendBytes) bytes, window \(followerWindowEntries)\
             \(straggler.map { "; at the end \($0)" } ?? "")
             """

@@ -52,6 +52,10 @@ public struct NodeCommand: AsyncParsableCommand {
     @Option(help: "Entries in memory; above it commands are refused (default 1073741824).")
     var memoryTableMaxBytes: String?
     @Option(help: "Longest command or reply (default 8388608, at most 16777216).") var commandMaxBytes: String?
+    @Option(help: "Seconds without a durable write after which leaders hand over (default 1).")
+    var diskStallLimitSeconds: String?
+    @Option(help: "Seconds without a durable write after which the node ends (default 10).")
+    var diskHangLimitSeconds: String?
     @Option(help: "trace, debug, info, notice, warning, error or critical (default info).") var logLevel: String?
     @Option(help: "text or json (default text).") var logFormat: String?
     @Option(help: "A YAML or JSON file with any of these settings.") var config: String?
@@ -71,7 +75,9 @@ public struct NodeCommand: AsyncParsableCommand {
             (.walMaxFilesBehind, walMaxFilesBehind),
             (.walComputeChecksums, walComputeChecksums), (.walSyncMethod, walSyncMethod),
             (.walWriteStrategy, walWriteStrategy), (.memoryTableMax, memoryTableMaxBytes),
-            (.commandMax, commandMaxBytes), (.logLevel, logLevel), (.logFormat, logFormat),
+            (.commandMax, commandMaxBytes), (.diskStallLimit, diskStallLimitSeconds),
+            (.diskHangLimit, diskHangLimitSeconds),
+            (.logLevel, logLevel), (.logFormat, logFormat),
         ]
         return Dictionary(uniqueKeysWithValues: given.compactMap { key, value in value.map { (key, $0) } })
     }

@@ -38,6 +38,7 @@ struct NodeSettings {
             }
             node.kernel.commandBytes = size
         }
+        try Self.takeDiskLimits(layers, &node.kernel)
         try Self.checkReserved(layers)
         self.node = node
         logLevel =
@@ -90,6 +91,14 @@ struct NodeSettings {
         // The old name, by which the same was set before there were more than two ways.
         let strategies: [(String, WALSyncMethod)] = [("default", .auto), ("o_sync", .oSync)]
         return try layers.choice(.walSyncMethod, methods) ?? layers.choice(.walWriteStrategy, strategies)
+    }
+
+    private static func takeDiskLimits(_ layers: SettingLayers, _ kernel: inout KernelConfiguration) throws {
+        if let limit = try layers.seconds(.diskStallLimit) { kernel.diskStallLimit = limit }
+        if let limit = try layers.seconds(.diskHangLimit) { kernel.diskHangLimit = limit }
+        guard kernel.diskHangLimit > kernel.diskStallLimit else {
+            throw SettingError(.diskHangLimit, "must be longer than \(SettingKey.diskStallLimit.rawValue)")
+        }
     }
 
     /// Settings that name what this version always does one way: checked, so that nonsense is not believed in.

@@ -82,6 +82,15 @@ struct SettingLayers {
         return number
     }
 
+    /// A number of seconds above zero and up to a day, with three digits behind the point at most that count.
+    func seconds(_ key: SettingKey) throws -> Duration? {
+        guard let text = text(key) else { return nil }
+        guard let number = Double(text), number >= 0.001, number <= 86_400 else {
+            throw SettingError(key, "'\(text)' is no number of seconds above zero and up to a day")
+        }
+        return .milliseconds(Int64(number * 1_000))
+    }
+
     /// One of some words.
     func choice<Choice>(_ key: SettingKey, _ choices: [(String, Choice)]) throws -> Choice? {
         guard let text = text(key) else { return nil }
