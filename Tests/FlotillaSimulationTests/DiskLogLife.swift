@@ -96,6 +96,9 @@ final class DiskLogLife: @unchecked Sendable {
                 path: "/data", name: Self.name, newNodeID: NodeID(high: 3, low: salt), files: files)
             let mode = try await settings.resolveWriteMode(files)
             let node = try await Recovery.run(settings: settings, nodeID: directory.nodeID, files: files)
+            if let lost = node.lost.first {
+                throw StorageError(.corrupt, lost.damage?.description ?? "\(lost.uid) was lost before")
+            }
             let server = node.servers.first
             isNew = server == nil
             found = .success(
