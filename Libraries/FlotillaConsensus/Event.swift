@@ -38,6 +38,7 @@ public enum Event: Sendable {
     case transferLeadership(to: ServerUID, giveUpAt: Instant)
     /// The operator wants an election.
     case triggerElection
-    /// Nothing becomes durable here any more, or it does again. A server that can't write its vote does not campaign.
-    case diskStalled(Bool)
+    /// Nothing becomes durable here any more, or what is on disk can't be read; or it is well again. Such a server does
+    /// not campaign.
+    case unfitToLead(Bool)
 }

@@ -29,16 +29,16 @@ extension RaftServer {
 
     /// Campaigns because the operator wants it; a server that leads or campaigns already, or may not, goes on as it is.
     mutating func triggerElection(now: Instant, actions: inout Actions) {
-        guard role == .follower, canCampaign, !isDiskStalled else { return }
+        guard role == .follower, canCampaign, !isUnfitToLead else { return }
         becomePreCandidate(now: now, actions: &actions)
     }
 
-    /// While nothing becomes durable here, nobody is asked for a vote: a term that this server raised could not be
-    /// won, and a leader that hears of it would step down for nothing. It goes on waiting, and campaigns as soon as it
-    /// can if there is still no leader then.
-    mutating func diskStalled(_ isStalled: Bool, now: Instant, actions: inout Actions) {
-        isDiskStalled = isStalled
-        if isStalled, role == .preCandidate { becomeFollower(in: term, now: now, actions: &actions) }
+    /// While nothing becomes durable here, or what is on disk can't be read, nobody is asked for a vote: a term that this
+    /// server raised could not be won, or would be won for nothing, and a leader that hears of it would step down. It
+    /// goes on waiting, and campaigns as soon as it can if there is still no leader then.
+    mutating func unfitToLead(_ isUnfit: Bool, now: Instant, actions: inout Actions) {
+        isUnfitToLead = isUnfit
+        if isUnfit, role == .preCandidate { becomeFollower(in: term, now: now, actions: &actions) }
     }
 
     /// The election timer has run out.
@@ -47,7 +47,7 @@ extension RaftServer {
             electionDeadline = nil
             return
         }
-        if isDiskStalled || (role == .candidate && durableHardState != hardState) {
+        if isUnfitToLead || (role == .candidate && durableHardState != hardState) {
             // A new term would need a record on a disk that is slow, or does nothing, and be no faster.
             armElectionTimer(settings.electionDelay, now: now)
         } else {
@@ -151,7 +151,7 @@ extension RaftServer {
     }
 
     mutating func receive(_ message: TimeoutNow, from sender: ServerUID, now: Instant, actions: inout Actions) {
-        guard message.term == term, role == .follower, leader == sender, canCampaign, !isDiskStalled else { return }
+        guard message.term == term, role == .follower, leader == sender, canCampaign, !isUnfitToLead else { return }
         becomeCandidate(kind: .transfer, now: now, actions: &actions)
     }
 

@@ -54,7 +54,7 @@ extension RaftServer {
         let isCampaigning = role == .preCandidate || role == .candidate
         return [
             ("a leader leads", (role == .leader) == (leader == uid)),
-            ("whoever can't write its vote seeks no promises", role != .preCandidate || !isDiskStalled),
+            ("whoever is unfit to lead seeks no promises", role != .preCandidate || !isUnfitToLead),
             ("a leader's vote for itself is durable", role != .leader || durableHardState.vote == uid),
             ("a leader's term is durable", role != .leader || durableHardState.term == term),
             (

@@ -52,8 +52,8 @@ public struct RaftServer: Sendable {
     var campaignKind: VoteRequest.Kind = .vote
     /// The committed index at which, as this server was told, it is no member any more.
     var removedAt: LogIndex?
-    /// Whether the caller has said that nothing becomes durable here at the moment.
-    public internal(set) var isDiskStalled = false
+    /// Whether the caller has said that this server's node can't serve a leader at the moment.
+    public internal(set) var isUnfitToLead = false
     /// A granted vote whose record is not durable yet, and who waits for it.
     var pendingVote: (reply: VoteReply, to: ServerUID)?
 
@@ -129,7 +129,7 @@ public struct RaftServer: Sendable {
         case .transferLeadership(to: let target, giveUpAt: let limit):
             transferLeadership(to: target, giveUpAt: limit, now: now, actions: &actions)
         case .triggerElection: triggerElection(now: now, actions: &actions)
-        case .diskStalled(let isStalled): diskStalled(isStalled, now: now, actions: &actions)
+        case .unfitToLead(let isUnfit): unfitToLead(isUnfit, now: now, actions: &actions)
         }
         promoteWhoCaughtUp(now: now, actions: &actions)
         watchQuorum(now: now)

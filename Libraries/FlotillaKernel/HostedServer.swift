@@ -56,6 +56,8 @@ package final class HostedServer {
     var isDirty = false
     /// The deadline that stands in the kernel's heap.
     var armedDeadline: Instant?
+    /// Whether it must not lead, because something of its node is not as it must be.
+    var isBarred = false
     /// Set when the server is deleted, for whoever still holds it.
     var isDeleted = false
     package var counters = ServerCounters()
@@ -183,6 +185,7 @@ package struct ServerCounters {
     package var segmentsRemoved: UInt64 = 0
     package var segmentsRewritten: UInt64 = 0
     package var entriesFetched: UInt64 = 0
+    package var failedReads: UInt64 = 0
     package var leadershipsLeft: UInt64 = 0
 
     var values: [NamedValue] {
@@ -206,6 +209,7 @@ package struct ServerCounters {
             NamedValue("segments_written_total", segmentsWritten),
             NamedValue("segments_removed_total", segmentsRemoved),
             NamedValue("entries_read_from_segments_total", entriesFetched),
+            NamedValue("failed_reads_total", failedReads),
             NamedValue("segments_rewritten_total", segmentsRewritten),
             NamedValue("leaderships_left_for_disk_total", leadershipsLeft),
         ]

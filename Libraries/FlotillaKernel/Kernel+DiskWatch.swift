@@ -31,7 +31,7 @@ extension Kernel {
     private func tellServers(isStalled: Bool) {
         guard isStalled != disk.isStalled else { return }
         disk.isStalled = isStalled
-        for case let server? in servers { step(server, .diskStalled(isStalled)) }
+        for case let server? in servers where !server.isBarred { step(server, .unfitToLead(isStalled)) }
     }
 
     // MARK: Leadership

@@ -141,10 +141,17 @@ extension Kernel {
             || server.storage.covered >= min(share.last, server.core.lastIndex)
     }
 
-    /// Begins flushes again for which there was no room.
-    func retryFlushes() {
-        guard let time = retryFlushesAt, time <= now else { return }
-        retryFlushesAt = nil
+    /// Begins again for what there was no room.
+    func retryWrites() {
+        guard let time = retryWritesAt, time <= now else { return }
+        retryWritesAt = nil
+        for case let server? in servers {
+            if server.storage.waitsForRoom {
+                server.storage.waitsForRoom = false
+                markDirty(server)
+            }
+            compactIfWanted(server)
+        }
         for file in closedFiles {
             for share in file.shares where !isSettled(share, in: file.sequence) {
                 if let server = serversByUID[share.server] { startFlush(of: server, through: share.last) }

@@ -22,7 +22,8 @@ extension Kernel {
         watchStrangers()
         replaceLostMembers()
         watchTransfers()
-        retryFlushes()
+        retryWrites()
+        readAgain()
         if nextRecording <= now {
             nextRecording = now + .seconds(1)
             recordApplied()

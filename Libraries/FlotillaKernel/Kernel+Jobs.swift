@@ -34,12 +34,13 @@ extension Kernel {
             server.storage.isReplaying = false
             server.storage.replay = regions
             server.counters.entriesFetched += UInt64(regions.reduce(0) { $0 + $1.count })
-        case (.lookUp(let reads), .lookedUp(let entries)): lookedUp(entries, for: reads, of: server)
+        case (.lookUp(let reads, let wanted), .lookedUp(let entries)):
+            lookedUp(entries, of: wanted, for: reads, of: server)
         case (.snapshot, .snapshot(let file)): written(file, for: server)
         case (.restore(let restorer, let file, let metadata), .restored):
             try restored(restorer, from: file, metadata, for: server)
-        case (.compact, .compacted(let removed, let written)):
-            compacted(removed: removed, written: written, for: server)
+        case (.compact, .compacted(let outcome)): compacted(outcome, for: server)
+        case (.removeSegments, .done): compactionEnded(of: server)
         case (.readPart(let request, let node), .part(let content)): send(content, answering: request, to: node)
         case (.writePart(let name), .progress(let next)): wrotePart(of: name, next: next, for: server)
         case (.commit(let name), .committed(let file, let metadata, let segments)):
@@ -55,31 +56,35 @@ extension Kernel {
         switch pending {
         case .flush:
             server.storage.isWritingSegments = false
-            if isOutOfSpace { retryFlushesAt = now + .seconds(1) } else { giveUp(error) }
+            if isOutOfSpace { retryWritesAt = now + .seconds(1) } else { giveUp(error) }
+            installIfWhole(server)
         case .snapshot:
             server.storage.isWritingSnapshot = false
-            server.storage.bytesSinceSnapshot = 0
             if error.code == .machine {
                 server.storage.canSnapshot = false
                 output.events.append(.snapshotFailed(server.creation.id, error.message))
-            } else if !isOutOfSpace {
+            } else if isOutOfSpace {
+                server.storage.bytesSinceSnapshot = configuration.snapshotBytes
+                server.storage.waitsForRoom = true
+                retryWritesAt = now + .seconds(1)
+            } else {
                 giveUp(error)
             }
-        case .compact:
-            server.storage.isWritingSegments = false
-            server.storage.compactingBy = nil
-            // What is damaged stays as it is; whoever reads it is told.
-            if error.code != .corrupt, error.code != .gone, !isOutOfSpace { giveUp(error) }
-        case .fetch:
+            installIfWhole(server)
+        case .compact: compacted(CompactionOutcome(failure: error), for: server)
+        case .removeSegments:
+            compactionEnded(of: server)
+            if !isOutOfSpace { giveUp(error) }
+        case .fetch(let entry):
             server.storage.isFetching = false
-            unreadable(error, for: server)
-        case .replay:
+            couldNotRead(entry, error, for: server)
+        case .replay(let entry):
             server.storage.isReplaying = false
-            unreadable(error, for: server)
-        case .lookUp(let reads): couldNotLookUp(reads, error, of: server)
-        case .restore(_, let file, _):
+            couldNotRead(entry, error, for: server)
+        case .lookUp(let reads, _): couldNotLookUp(reads, error, of: server)
+        case .restore(_, let file, let metadata):
             server.storage.isRestoring = false
-            unreadable(StorageError(error.code, "snapshot \(file.path): \(error.message)"), for: server)
+            couldNotRestore(file, metadata, error, for: server)
         case .readPart(let request, let node): send(.gone, answering: request, to: node)
         case .writePart(let name), .commit(let name):
             if case .commit = pending {
@@ -93,8 +98,59 @@ extension Kernel {
         }
     }
 
+    // MARK: What can't be read
+
+    /// Entries can't be read. A file system that refuses may be well again some time, and what a compaction has removed
+    /// stands elsewhere by now: both are asked for again. What is damaged stays so.
+    private func couldNotRead(_ entry: SegmentedEntry, _ error: StorageError, for server: HostedServer) {
+        switch error.code {
+        case .gone where server.storage.segments.lookUp(entry.index)?.number != entry.segment:
+            step(server, .entriesFetched)
+        case .fileSystem: readAgainLater(error, for: server)
+        default: unreadable(error, for: server)
+        }
+    }
+
+    private func couldNotRestore(
+        _ file: SnapshotFile, _ metadata: SnapshotMetadata?, _ error: StorageError, for server: HostedServer
+    ) {
+        let told = StorageError(error.code, "snapshot \(file.path): \(error.message)", damages: error.damages)
+        guard error.code == .fileSystem else { return unreadable(told, for: server) }
+        server.storage.unreadSnapshot = (file, metadata)
+        readAgainLater(told, for: server)
+    }
+
+    /// The leader's place is left to somebody who can read.
+    private func readAgainLater(_ error: StorageError, for server: HostedServer) {
+        let time = now + .seconds(1)
+        server.storage.readsAgainAt = time
+        server.counters.failedReads += 1
+        nextReadAgain = min(nextReadAgain ?? time, time)
+        output.events.append(.readFailed(server.creation.id, reason: error.message))
+        if server.core.role == .leader { stepAside(server) }
+    }
+
+    /// Asks again for what could not be read.
+    func readAgain() {
+        guard let time = nextReadAgain, time <= now else { return }
+        nextReadAgain = nil
+        for case let server? in servers {
+            guard let time = server.storage.readsAgainAt else { continue }
+            guard time <= now else {
+                nextReadAgain = min(nextReadAgain ?? time, time)
+                continue
+            }
+            server.storage.readsAgainAt = nil
+            if let (file, metadata) = server.storage.unreadSnapshot {
+                server.storage.unreadSnapshot = nil
+                restoreMachine(of: server, from: file, metadata)
+            }
+            step(server, .entriesFetched)
+        }
+    }
+
     /// The disk can't be relied upon any more: the node must end.
-    private func giveUp(_ error: StorageError) {
+    func giveUp(_ error: StorageError) {
         if output.failure == nil { output.failure = error }
     }
 
@@ -103,6 +159,13 @@ extension Kernel {
         guard server.failure == nil else { return }
         halt(server, MachineFailure(index: server.applied.next, message: "its files can't be read: \(error)"))
         if server.core.role == .leader { stepAside(server) }
+        bar(server)
+    }
+
+    /// Has a server not campaign any more, because something of its node is not as it must be; the others may be whole.
+    func bar(_ server: HostedServer) {
+        server.isBarred = true
+        step(server, .unfitToLead(true))
     }
 
     /// Has another member lead in place of a server that can't serve.

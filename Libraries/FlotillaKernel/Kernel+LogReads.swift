@@ -14,11 +14,11 @@ extension Kernel {
     // MARK: For followers
 
     func fetchEntries(of server: HostedServer, from index: LogIndex) {
-        guard !server.storage.isFetching else { return }
+        guard !server.storage.isFetching, server.storage.readsAgainAt == nil else { return }
         let slices = server.storage.segments.slices(from: index, through: server.table.firstIndex.previous)
-        guard !slices.isEmpty else { return }
+        guard let first = slices.first else { return }
         server.storage.isFetching = true
-        start(.read(slices, maxBytes: Self.fetchBytes), of: server.uid, .fetch)
+        start(.read(slices, maxBytes: Self.fetchBytes), of: server.uid, .fetch(first.firstEntry))
     }
 
     func fetched(_ regions: [MemoryTable.Region], for server: HostedServer) {
@@ -38,15 +38,15 @@ extension Kernel {
 
     /// Has the entries read that are to be applied next.
     func readForReplay(of server: HostedServer, through last: LogIndex) {
-        guard !server.storage.isReplaying else { return }
+        guard !server.storage.isReplaying, server.storage.readsAgainAt == nil else { return }
         let slices = server.storage.segments.slices(
             from: server.applied.next, through: min(last, server.table.firstIndex.previous))
-        guard !slices.isEmpty else {
+        guard let first = slices.first else {
             let message = "its entries from \(server.applied.next) on are neither in memory nor in segments"
             return halt(server, MachineFailure(index: server.applied.next, message: message))
         }
         server.storage.isReplaying = true
-        start(.read(slices, maxBytes: configuration.applyBytesPerTurn), of: server.uid, .replay)
+        start(.read(slices, maxBytes: configuration.applyBytesPerTurn), of: server.uid, .replay(first.firstEntry))
     }
 
     // MARK: For queries
@@ -59,7 +59,8 @@ extension Kernel {
                 server.table.contains(index) ? nil : (index, server.storage.segments.lookUp(index))
             }
         }
-        start(.lookUp(wanted), of: server.uid, .lookUp(reads.map { inMemory($0, of: server) }))
+        let places = wanted.map { SegmentedEntry(index: $0.index, segment: $0.segment?.number) }
+        start(.lookUp(wanted), of: server.uid, .lookUp(reads.map { inMemory($0, of: server) }, places))
     }
 
     /// Keeps what is in memory now: it may be let go before the rest has been read.
@@ -70,23 +71,44 @@ extension Kernel {
         return read
     }
 
-    func lookedUp(_ entries: [ByteBuffer?], for reads: [WaitingEntryRead], of server: HostedServer) {
+    func lookedUp(
+        _ entries: [ByteBuffer?], of wanted: [SegmentedEntry], for reads: [WaitingEntryRead], of server: HostedServer
+    ) {
         server.counters.entriesFetched += UInt64(entries.count)
         var next = 0
         for read in reads {
             var all = read.entries
+            var missing: LogIndex?
             for place in all.indices where !read.isInMemory[place] {
                 all[place] = entries[next]
+                if entries[next] == nil, isNowhere(wanted[next], of: server) { missing = wanted[next].index }
                 next += 1
+            }
+            if let missing {
+                refuse(read, of: server, "entry \(missing) of \(server.creation.id), which it needs, is nowhere")
+                continue
             }
             finish(read, with: ReadEntries(of: read.pending.indexes, entries: all), of: server)
         }
     }
 
-    func couldNotLookUp(_ reads: [WaitingEntryRead], _ error: StorageError, of server: HostedServer) {
-        let refusal = FlotillaError(.internalError, "an entry that the query needs can't be read: \(error)")
-        for read in reads {
-            if let link = links[read.link] { reject([read.correlation], server: server.uid, refusal, on: link) }
-        }
+    /// Whether an entry that was not found where it was looked for stands nowhere else by now.
+    private func isNowhere(_ entry: SegmentedEntry, of server: HostedServer) -> Bool {
+        !server.table.contains(entry.index)
+            && server.storage.segments.lookUp(entry.index)?.number == entry.segment
     }
+
+    func couldNotLookUp(_ reads: [WaitingEntryRead], _ error: StorageError, of server: HostedServer) {
+        for read in reads { refuse(read, of: server, "an entry that it needs can't be read: \(error)") }
+    }
+
+    private func refuse(_ read: WaitingEntryRead, of server: HostedServer, _ reason: String) {
+        guard let link = links[read.link] else { return }
+        let refusal = FlotillaError(.internalError, "the query can't be answered: \(reason)")
+        reject([read.correlation], server: server.uid, refusal, on: link)
+    }
+}
+
+extension SegmentSlice {
+    fileprivate var firstEntry: SegmentedEntry { SegmentedEntry(index: range.lowerBound, segment: segment.number) }
 }

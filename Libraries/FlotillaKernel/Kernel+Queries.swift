@@ -22,8 +22,11 @@ extension Kernel {
         }
         server.counters.queries += count
         switch consistency {
-        case .local: answer(ticket, from: server)
+        case .local:
+            guard mayAnswer(ticket, server) else { return }
+            answer(ticket, from: server)
         case .leader:
+            guard mayAnswer(ticket, server) else { return }
             guard server.core.role == .leader else { return refuse(ticket, of: server, notLeader(server)) }
             answer(ticket, from: server)
         case .consistent:
@@ -34,6 +37,18 @@ extension Kernel {
             server.counters.consistentQueries += count
             step(server, .read(token: server.reads.add(ticket)))
         }
+    }
+
+    /// Refuses queries when there is no state that they could be answered from.
+    private func mayAnswer(_ ticket: WaitingReads.Ticket, _ server: HostedServer) -> Bool {
+        if let failure = server.failure {
+            refuse(ticket, of: server, halted(server, failure))
+            return false
+        }
+        guard server.storage.isMachineMissing else { return true }
+        let reason = "the state of \(server.creation.id) is still being read from its snapshot"
+        refuse(ticket, of: server, FlotillaError(.busy, reason))
+        return false
     }
 
     func readIsReady(_ token: UInt64, at index: LogIndex, for server: HostedServer) {

@@ -31,7 +31,10 @@ extension Kernel {
                 uid: recovered.creation.uid, cluster: recovered.creation.clusterID, files: recovered.files,
                 flushed: recovered.table.firstIndex.previous),
             replayedThrough: max(recovered.lastApplied, recovered.snapshot.index))
-        if let failure { halt(server, failure) }
+        if let failure {
+            halt(server, failure)
+            bar(server)
+        }
         server.lastEntryTime = max(timeOfLastEntry(in: server.table), recovered.baseTime)
         memoryBytes += server.table.byteCount
         takeUpSnapshot(recovered, for: server)
@@ -53,6 +56,7 @@ extension Kernel {
             output.records.append(.snapshotFloor(server.uid, name.index, name.term))
         }
         guard server.failure == nil, let file = server.storage.floor else { return }
+        server.storage.isMachineMissing = true
         restoreMachine(of: server, from: file, nil)
     }
 
@@ -114,7 +118,7 @@ extension Kernel {
         serversByCluster[creation.clusterID] = server
         serversByName[creation.clusterName] = server
         refreshMembers(of: server)
-        if disk.isStalled { step(server, .diskStalled(true)) }
+        if disk.isStalled { step(server, .unfitToLead(true)) }
         arm(server)
         return server
     }

@@ -11,7 +11,7 @@ extension Kernel {
     /// Takes a snapshot when enough was applied since the last, or the machine has released its cursor.
     func considerSnapshot(of server: HostedServer) {
         guard !server.storage.isWritingSnapshot, !server.storage.isRestoring, server.storage.canSnapshot,
-            server.failure == nil
+            server.failure == nil, !server.storage.waitsForRoom
         else { return }
         if server.storage.bytesSinceSnapshot >= configuration.snapshotBytes {
             takeSnapshot(of: server, .snapshot)
@@ -94,12 +94,26 @@ extension Kernel {
     private func cutLog(of server: HostedServer) {
         guard let floor = server.storage.floor else { return }
         let tail = UInt64(configuration.logTail)
-        guard floor.index.rawValue > server.core.logTerms.baseIndex.rawValue + tail else { return }
-        step(server, .compacted(through: LogIndex(floor.index.rawValue - tail)))
+        guard floor.index > server.core.logTerms.baseIndex else { return }
+        // Nor should one that is being sent an older snapshot, which goes on where that ends.
+        let sent = server.storage.outgoing.values.compactMap { $0.file?.index }.min() ?? floor.index
+        let short = server.storage.segments.start(ofBytes: configuration.logTailBytes, through: floor.index)
+        let end = min(max(LogIndex(floor.index.rawValue - min(tail, floor.index.rawValue)), short.previous), sent)
+        guard end > server.core.logTerms.baseIndex else { return }
+        step(server, .compacted(through: end))
+    }
+
+    /// Nobody is sent a snapshot any more: what was kept for that can go.
+    func letGoOfWhatWasSent(by server: HostedServer) {
+        cutLog(of: server)
+        removeObsoleteSnapshots(of: server)
+        server.storage.wantsCompaction = true
+        compactIfWanted(server)
     }
 
     func removeObsoleteSnapshots(of server: HostedServer) {
-        let obsolete = server.storage.snapshots.obsolete(keeping: [server.storage.compactingBy].compactMap { $0 })
+        let inUse = [server.storage.compactingBy].compactMap { $0 } + server.storage.outgoing.values.compactMap(\.file)
+        let obsolete = server.storage.snapshots.obsolete(keeping: inUse)
             .filter {
                 file in
                 // Until the log says that there is a newer one, it stands for what was cut.
@@ -133,13 +147,29 @@ extension Kernel {
         start(.compact(order), of: server.uid, .compact)
     }
 
-    func compacted(removed: [UInt64], written: [Segment], for server: HostedServer) {
+    /// Goes by the new segments from now on, and has those removed that nobody needs any more. Whoever reads by what was
+    /// there before looks again.
+    func compacted(_ outcome: CompactionOutcome, for server: HostedServer) {
+        for segment in outcome.written { _ = server.storage.segments.add(segment) }
+        server.storage.segments.remove(numbers: outcome.needless)
+        server.counters.segmentsRemoved += UInt64(outcome.needless.count)
+        server.counters.segmentsRewritten += UInt64(outcome.written.count)
+        if let failure = outcome.failure { couldNotCompact(failure, for: server) }
+        guard !outcome.needless.isEmpty else { return compactionEnded(of: server) }
+        start(.removeSegments(outcome.needless), of: server.uid, .removeSegments)
+    }
+
+    /// Nothing is lost by it: the old segments stay. What is damaged is told to whoever reads it.
+    private func couldNotCompact(_ failure: StorageError, for server: HostedServer) {
+        guard let cause = failure.cause else { return }
+        guard cause.isOutOfSpace || cause.isOfReading else { return giveUp(failure) }
+        server.storage.wantsCompaction = true
+        retryWritesAt = now + .seconds(1)
+    }
+
+    func compactionEnded(of server: HostedServer) {
         server.storage.isWritingSegments = false
         server.storage.compactingBy = nil
-        for segment in written { _ = server.storage.segments.add(segment) }
-        server.storage.segments.remove(numbers: removed)
-        server.counters.segmentsRemoved += UInt64(removed.count)
-        server.counters.segmentsRewritten += UInt64(written.count)
         removeObsoleteSnapshots(of: server)
         installIfWhole(server)
         flushWhatWaits(of: server)
@@ -175,6 +205,7 @@ extension Kernel {
         _ restorer: MachineRestorer, from file: SnapshotFile, _ metadata: SnapshotMetadata?, for server: HostedServer
     ) throws(StorageError) {
         server.storage.isRestoring = false
+        server.storage.isMachineMissing = false
         let machine: HostedMachine
         do throws(WireError) { machine = try restorer.finish() } catch {
             throw StorageError(.machine, "the machine refuses what is in \(file.path): \(error)")

@@ -16,12 +16,17 @@ extension Kernel {
     // MARK: Sending
 
     func offerSnapshot(of server: HostedServer, to uid: ServerUID) {
-        server.storage.outgoing[uid] = now
-        guard let file = server.storage.floor, file.index >= server.core.logTerms.baseIndex else { return }
+        // One that is under way is better than a newer one that would begin anew.
+        let sent = server.storage.outgoing[uid]?.file.flatMap { file in
+            file.index >= server.core.logTerms.baseIndex ? file : nil
+        }
+        server.storage.outgoing[uid] = OutgoingTransfer(at: now, file: sent)
+        guard let file = sent ?? server.storage.floor, file.index >= server.core.logTerms.baseIndex else { return }
         // The entries that it needs are read from segments.
         guard file.liveCount == 0 || server.storage.flushed >= file.index else {
             return startFlush(of: server, through: file.index)
         }
+        server.storage.outgoing[uid]?.file = file
         let offer = InstallSnapshot(term: server.core.term, index: file.index, indexTerm: file.term)
         send(.installSnapshot(offer), from: server, to: uid)
     }
@@ -39,7 +44,7 @@ extension Kernel {
             $0.index == request.snapshot.index && $0.term == request.snapshot.term
         }
         guard let file else { return send(.gone, answering: request, to: node) }
-        server.storage.outgoing[request.address.sender] = now
+        server.storage.outgoing[request.address.sender] = OutgoingTransfer(at: now, file: file)
         start(
             .readPart(file, server.storage.segments, request.position), of: server.uid, .readPart(request, node))
     }
@@ -57,15 +62,23 @@ extension Kernel {
     func wantSnapshot(_ index: LogIndex, term: Term, of server: HostedServer, from sender: ServerUID) {
         let name = SnapshotName(index: index, term: term)
         if let incoming = server.storage.incoming {
-            if incoming.name == name {
-                server.storage.incoming?.sender = sender
-                return
-            }
+            if incoming.name == name { return continueTransfer(of: server, from: sender) }
             guard name.index > incoming.name.index, !incoming.isWhole else { return }
         }
         server.storage.incoming = IncomingTransfer(
             name: name, sender: sender, position: .file(offset: 0), askedAt: now, progressAt: now)
         askForPart(of: server)
+    }
+
+    private func continueTransfer(of server: HostedServer, from sender: ServerUID) {
+        guard let incoming = server.storage.incoming, incoming.sender != sender, !incoming.isWhole else { return }
+        server.storage.incoming?.sender = sender
+        if incoming.isWriting {
+            server.storage.incoming?.beginsAnew = true
+        } else {
+            server.storage.incoming?.position = .file(offset: 0)
+            askForPart(of: server)
+        }
     }
 
     private func askForPart(of server: HostedServer) {
@@ -100,7 +113,9 @@ extension Kernel {
     func wrotePart(of name: SnapshotName, next: SnapshotPosition?, for server: HostedServer) {
         guard server.storage.incoming?.name == name else { return }
         server.storage.incoming?.isWriting = false
-        if let next {
+        let beginsAnew = server.storage.incoming?.beginsAnew ?? false
+        server.storage.incoming?.beginsAnew = false
+        if let next = beginsAnew ? .file(offset: 0) : next {
             server.storage.incoming?.position = next
             askForPart(of: server)
         } else {
@@ -207,10 +222,11 @@ extension Kernel {
             }
             guard !server.storage.outgoing.isEmpty else { continue }
             for uid in server.storage.outgoing.keys.sorted() {
-                guard let last = server.storage.outgoing[uid], last + Self.offerPatience <= now else { continue }
+                guard let last = server.storage.outgoing[uid]?.at, last + Self.offerPatience <= now else { continue }
                 server.storage.outgoing[uid] = nil
                 step(server, .snapshotEnded(uid))
             }
+            if server.storage.outgoing.isEmpty { letGoOfWhatWasSent(by: server) }
         }
     }
 }

@@ -77,8 +77,10 @@ public final class Kernel {
     var jobNumber: UInt64 = 0
     /// The log files that get no more batches and that some server needs still, oldest first.
     var closedFiles: Deque<WALFileContents>
-    /// When to begin flushes again for which there was no room.
-    var retryFlushesAt: Instant?
+    /// When to begin again for what there was no room.
+    var retryWritesAt: Instant?
+    /// When the first server is to ask again for what could not be read.
+    var nextReadAgain: Instant?
 
     var nextHousekeeping: Instant
     var nextRecording: Instant
@@ -128,6 +130,8 @@ public final class Kernel {
         for server in recovered.servers { takeUp(server) }
         counters.serversRecovered = UInt64(recovered.servers.count)
         flushRecovered()
+        // Whoever deleted them was killed before their files were gone.
+        for uid in recovered.deletedDirectories { start(.removeServer, of: uid, .chore) }
     }
 
     /// The servers of this node, for whoever watches over a simulated one. Nothing of them may be changed.
@@ -293,6 +297,8 @@ public enum KernelEvent: Sendable, Equatable {
     case serverLost(ServerUID, ServerID?, reason: String)
     case memberReplaced(ClusterName, NodeName)
     case machineHalted(ServerID, String)
+    /// Something of the server's files could not be read; that is tried again.
+    case readFailed(ServerID, reason: String)
     case effectDropped(ServerID, reason: String)
     case memberRefused(ClusterName, NodeName, reason: String)
     case snapshotFailed(ServerID, String)

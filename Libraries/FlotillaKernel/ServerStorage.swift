@@ -35,22 +35,30 @@ package struct ServerStorage {
     /// Entries that were read to be applied, and whether more are being read.
     var replay: [MemoryTable.Region] = []
     package internal(set) var isReplaying = false
+    /// When what the file system refused to read is asked for again; `nil` while it refuses nothing.
+    package internal(set) var readsAgainAt: Instant?
+    /// The snapshot that could not be read.
+    var unreadSnapshot: (file: SnapshotFile, metadata: SnapshotMetadata?)?
 
     /// Whether the machine is being made of a snapshot.
     package internal(set) var isRestoring = false
+    /// Whether there is no machine yet that could answer queries.
+    var isMachineMissing = false
     /// How many bytes were applied since the last snapshot.
     var bytesSinceSnapshot = 0
     /// The machine has said that it needs the log through here no more.
     var cursor = LogIndex.zero
     /// The machine wants a checkpoint.
     var wantsCheckpoint = false
+    /// Whether there was no room for the last snapshot.
+    var waitsForRoom = false
     /// Whether the machine can be written down.
     var canSnapshot = true
 
     /// A snapshot that comes from another node.
     package internal(set) var incoming: IncomingTransfer?
-    /// When each member that is being sent a snapshot last gave a sign of it.
-    var outgoing: [ServerUID: Instant] = [:]
+    /// The members that are being sent a snapshot.
+    var outgoing: [ServerUID: OutgoingTransfer] = [:]
 
     /// What is known of a server that has been recovered, or is new.
     init(uid: ServerUID, cluster: ClusterID, files: ServerFiles?, flushed: LogIndex) {
@@ -80,19 +88,38 @@ package struct IncomingTransfer {
     var progressAt: Instant
     /// Whether a part is being written.
     var isWriting = false
+    /// Whether it is to begin anew, since it comes from somebody else now: the same snapshot of two servers may differ
+    /// byte by byte.
+    var beginsAnew = false
     /// Whether all of it has come.
     package internal(set) var isWhole = false
+}
+
+/// An entry, and the segment that it was to be read from.
+struct SegmentedEntry {
+    var index: LogIndex
+    /// `nil` where no segment showed it.
+    var segment: UInt64?
+}
+
+/// A snapshot that is being sent to another node.
+struct OutgoingTransfer {
+    /// When that node last gave a sign of it.
+    var at: Instant
+    /// The snapshot, once there is one to send.
+    var file: SnapshotFile?
 }
 
 /// A job whose outcome the kernel awaits.
 enum PendingJob {
     case flush(through: LogIndex)
-    case fetch
-    case replay
-    case lookUp([WaitingEntryRead])
+    case fetch(SegmentedEntry)
+    case replay(SegmentedEntry)
+    case lookUp([WaitingEntryRead], [SegmentedEntry])
     case snapshot
     case restore(MachineRestorer, SnapshotFile, SnapshotMetadata?)
     case compact
+    case removeSegments
     case readPart(SnapshotRequest, NodeID)
     case writePart(SnapshotName)
     case commit(SnapshotName)

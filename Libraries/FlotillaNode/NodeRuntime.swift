@@ -202,6 +202,8 @@ final class NodeRuntime {
                 the disk of the write-ahead log is fast enough again after \(time.inSeconds); the longest that nothing \
                 became durable was \(longest.inSeconds)
                 """)
+        case .readFailed(let server, let reason):
+            logger.error("files of \(server) can't be read, which is tried again: \(reason)")
         case .machineHalted(let server, let reason):
             logger.error("the machine of \(server) has failed and applies nothing more: \(reason)")
         }

@@ -25,6 +25,8 @@ package struct Report: Equatable, Sendable {
     /// Servers that were found damaged, and members that a leader put new ones in the place of.
     package var lostServers = 0
     package var replacedMembers = 0
+    /// Reads of servers' files that the file system refused.
+    package var failedReads = 0
     package var logFailures = 0
     package var slowDisks = 0
     package var leadershipsLeft: UInt64 = 0
@@ -92,6 +94,7 @@ package struct Report: Equatable, Sendable {
             ("damaged logs refused", refusedStarts),
             ("damaged servers left out", lostServers),
             ("lost members replaced", replacedMembers),
+            ("reads that failed and were repeated", failedReads),
             ("logs failed while running", logFailures),
             ("disks that were found too slow", slowDisks),
             ("leaders that stepped aside for a stalled disk", Int(leadershipsLeft)),
@@ -129,6 +132,7 @@ package struct Report: Equatable, Sendable {
         refusedStarts += other.refusedStarts
         lostServers += other.lostServers
         replacedMembers += other.replacedMembers
+        failedReads += other.failedReads
         logFailures += other.logFailures
         slowDisks += other.slowDisks
         leadershipsLeft += other.leadershipsLeft

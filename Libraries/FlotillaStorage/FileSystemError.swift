@@ -24,6 +24,8 @@ public struct FileSystemError: Error, Equatable, CustomStringConvertible {
 
     /// Whether there is no room: the device is full, or the user's quota is used up.
     public var isOutOfSpace: Bool { errno == ENOSPC || errno == EDQUOT }
+    /// Whether something could not be read, rather than changed.
+    public var isOfReading: Bool { ["open", "read", "list", "look up"].contains(operation) }
     /// Whether there is no such file or directory.
     public var isNotFound: Bool { errno == ENOENT }
     /// Whether this user may not do it.

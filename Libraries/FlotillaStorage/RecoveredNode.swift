@@ -241,6 +241,8 @@ public struct RecoveredNode {
     public var peers: [KnownPeer]
     /// The servers that were deleted, in the order of their identities.
     public var tombstones: [Tombstone]
+    /// Deleted servers whose files are still there.
+    public var deletedDirectories: [ServerUID] = []
     /// What the files of the write-ahead log hold that get no more batches, oldest first.
     public var closedFiles: [WALFileContents]
     /// What the write-ahead log needs to go on.

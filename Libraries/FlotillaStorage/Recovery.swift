@@ -58,7 +58,9 @@ public struct Recovery {
             let directory = servers[position].files?.snapshots.directory.path ?? settings.directory
             for damage in servers[position].lacks(in: directory) { reader.add(damage) }
         }
-        return result(servers)
+        var node = result(servers)
+        node.deletedDirectories = node.tombstones.map(\.uid).filter { contents.servers[$0] != nil }
+        return node
     }
 
     private func result(_ servers: [RecoveredServer]) -> RecoveredNode {

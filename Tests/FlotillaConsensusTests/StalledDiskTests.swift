@@ -13,14 +13,14 @@ struct StalledDiskTests {
 
     @Test func `does not campaign when its leader is lost, and does when the disk works again`() {
         let fleet = elected()
-        fleet.step(2, .diskStalled(true))
+        fleet.step(2, .unfitToLead(true))
         fleet.step(2, .peerDown(Fleet.uid(1)))
         let before = fleet.sent.count
         for _ in 0..<5 { fleet.fire(2) }
         #expect(fleet[2].role == .follower)
         #expect(fleet[2].term == 1)
         #expect(fleet.sentSince(before, from: 2).isEmpty)
-        fleet.step(2, .diskStalled(false))
+        fleet.step(2, .unfitToLead(false))
         fleet.fire(2)
         #expect(fleet[2].role == .preCandidate)
     }
@@ -30,7 +30,7 @@ struct StalledDiskTests {
         fleet.step(2, .peerDown(Fleet.uid(1)))
         fleet.step(2, .triggerElection)
         #expect(fleet[2].role == .preCandidate)
-        fleet.step(2, .diskStalled(true))
+        fleet.step(2, .unfitToLead(true))
         #expect(fleet[2].role == .follower)
         let promise = VoteReply(kind: .preVote, term: 2, granted: true)
         fleet.step(2, .message(.voteReply(promise), from: Fleet.uid(3)))
@@ -40,7 +40,7 @@ struct StalledDiskTests {
 
     @Test func `takes over from nobody, so that the leader goes on`() {
         let fleet = elected()
-        fleet.step(2, .diskStalled(true))
+        fleet.step(2, .unfitToLead(true))
         fleet.step(1, .transferLeadership(to: Fleet.uid(2), giveUpAt: fleet.now + .seconds(5)))
         fleet.settle()
         #expect(fleet.leaders == [1])
@@ -52,7 +52,7 @@ struct StalledDiskTests {
     @Test func `is not made to campaign by the operator`() {
         let fleet = elected()
         fleet.step(2, .peerDown(Fleet.uid(1)))
-        fleet.step(2, .diskStalled(true))
+        fleet.step(2, .unfitToLead(true))
         fleet.step(2, .triggerElection)
         #expect(fleet[2].role == .follower)
     }
@@ -60,7 +60,7 @@ struct StalledDiskTests {
     @Test func `hands over what is durable on the others only, without its own disk`() {
         let fleet = elected()
         fleet.heldDisks = [1]
-        fleet.step(1, .diskStalled(true))
+        fleet.step(1, .unfitToLead(true))
         _ = fleet.propose(3, at: 1)
         fleet.settle()
         #expect(fleet[1].durableIndex == 1)

@@ -68,7 +68,7 @@ struct DiskStallTests {
         #expect(slowEvents(node).count == 1)
         #expect(recoveries(node).count == 1)
         #expect(try #require(recoveries(node).first) > .milliseconds(3_900))
-        #expect(fleet.server("c", on: leader)?.core.isDiskStalled == false)
+        #expect(fleet.server("c", on: leader)?.core.isUnfitToLead == false)
     }
 
     @Test func `concerns every leader of the node and nobody who follows`() throws {
@@ -93,7 +93,7 @@ struct DiskStallTests {
         try stall(stalled, of: fleet, leader: leader)
         fleet.run(milliseconds: 1_200)
         let server = try #require(fleet.server("c", on: stalled))
-        #expect(server.core.isDiskStalled)
+        #expect(server.core.isUnfitToLead)
         fleet.kill(fleet[leader])
         fleet.kill(fleet[6 - leader - stalled])
         fleet.run(milliseconds: 4_000)
@@ -206,6 +206,6 @@ extension RaftServer {
     /// Lets a server take its disk for a stalled one.
     fileprivate mutating func isolateDisk(now: Instant) {
         var actions = Actions()
-        step(.diskStalled(true), now: now, actions: &actions)
+        step(.unfitToLead(true), now: now, actions: &actions)
     }
 }

@@ -141,13 +141,27 @@ private struct Fickle: StateMachine {
         #expect(try answer(client, 3) == .page(items, more: false))
     }
 
-    @Test func `what is nowhere is looked up again, but not for ever`() throws {
+    @Test func `what is nowhere is said to be so`() throws {
         let (fleet, server, client) = try keys()
         server.table.release(through: server.applied)
         ask([encoded(KeyValue.Query.get(Self.a))], of: server, client, fleet)
-        for _ in 0..<10 { endLookUps(of: fleet) { _ in nil } }
-        #expect(client.rejection(1_000)?.code == .busy)
+        endLookUps(of: fleet) { _ in nil }
+        let rejection = try #require(client.rejection(1_000))
+        #expect(rejection.code == .internalError)
+        #expect(rejection.message.contains("entry 4"))
         #expect(fleet[1].jobs.isEmpty)
+    }
+
+    @Test func `what is elsewhere by now is looked up again`() throws {
+        let (fleet, server, client) = try keys()
+        let entry = server.table.entry(at: 4)
+        server.table.release(through: server.applied)
+        ask([encoded(KeyValue.Query.get(Self.a))], of: server, client, fleet)
+        _ = server.storage.segments.add(Samples.segment(of: server.uid, 1...4))
+        endLookUps(of: fleet) { _ in nil }
+        #expect(client.rejection(1_000) == nil)
+        endLookUps(of: fleet) { _ in entry }
+        #expect(try answer(client, 0) == .item(items[0]))
     }
 
     @Test func `what can't be read is refused with its name`() throws {

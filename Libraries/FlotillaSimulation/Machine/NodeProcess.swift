@@ -126,7 +126,8 @@ package final class NodeProcess: Party, @unchecked Sendable {
         phase = .serving
         if let files {
             worker = StorageWorker(
-                dataDirectory: directory.path, limits: world.plan.options.segmentLimits, files: files)
+                dataDirectory: directory.path, limits: world.plan.options.segmentLimits,
+                partBytes: world.plan.options.partBytes, files: files)
         }
         openLog(settings: settings, mode: mode, recovered: recovered)
         world.network.listen(computer.number) { [self] end in accept(end) }

@@ -58,6 +58,9 @@ package struct WorldOptions: Equatable, Sendable {
     package var logTail = 100
     package var minorCompactions = 2
     package var segmentLimits = SegmentLimits()
+    package var logTailBytes = 128 << 20
+    /// How much of a snapshot goes to another node at once.
+    package var partBytes = 256 << 10
 
     /// How long nothing may become durable before leaders hand over, and before the node ends.
     package var diskStallMilliseconds = 1_000
@@ -85,6 +88,7 @@ package struct WorldOptions: Equatable, Sendable {
         configuration.carriedBytesPerFile = walFileBytes / 8
         configuration.snapshotBytes = snapshotBytes
         configuration.logTail = logTail
+        configuration.logTailBytes = logTailBytes
         configuration.minorCompactions = minorCompactions
         return configuration
     }
@@ -158,6 +162,8 @@ extension WorldOptions {
         logTail = random.pick([0, 3, 50, 1_000])
         minorCompactions = random.pick([1, 2, 5])
         segmentLimits.maxEntries = random.pick([3, 40, 32_768])
+        logTailBytes = random.pick([2_000, 64 << 10, 1 << 30])
+        partBytes = random.pick([500, 4 << 10, 256 << 10])
     }
 
     /// Disks stand still for some seconds at most, so that limits of a process that is in earnest would hardly be met.
@@ -190,8 +196,8 @@ extension WorldOptions: CustomStringConvertible {
             repeated \(network.chaos.repeatPerMille), late \(network.chaos.latePerMille) per mille; \
             sync \(syncMethod.rawValue)\(disk.takesDirect ? "" : ", no direct writes"), \
             files of \(walFileBytes >> 10) KiB, \(logFilesBehind) behind, flushed from \(flushBytes) bytes on, written again \
-            up to \(carryBytes), segments of \(segmentLimits.maxEntries), snapshots each \(snapshotBytes >> 10) KiB, tail \
-            \(logTail); disks slow after \(diskStallMilliseconds) ms, hung after \(diskHangMilliseconds); \
+            up to \(carryBytes), segments of \(segmentLimits.maxEntries), snapshots each \(snapshotBytes >> 10) KiB, sent in parts of \(partBytes), \
+            tail \(logTail) and \(logTailBytes) bytes; disks slow after \(diskStallMilliseconds) ms, hung after \(diskHangMilliseconds); \
             election timeout \(electionTimeoutMilliseconds) ms, \
             appends of \(appendBytes) bytes, window \(followerWindowEntries)\
             \(straggler.map { "; at the end \($0)" } ?? "")

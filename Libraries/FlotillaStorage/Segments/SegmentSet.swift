@@ -148,6 +148,19 @@ extension SegmentSet {
         shown.last { $0.range.lowerBound <= index }.map { min($0.range.upperBound, index) } ?? .zero
     }
 
+    /// The first index of the last segments before an index that hold no more than some bytes together; behind it when
+    /// the very last one holds more.
+    package func start(ofBytes limit: Int, through last: LogIndex) -> LogIndex {
+        var rest = limit
+        var start = last.next
+        for slice in shown.reversed() where slice.range.lowerBound <= last {
+            guard slice.segment.entryBytes <= rest else { return start }
+            rest -= slice.segment.entryBytes
+            start = slice.range.lowerBound
+        }
+        return LogIndex(1)
+    }
+
     /// Consecutive entries from an index on, through another or as far as they are there without a gap.
     package func slices(from: LogIndex, through: LogIndex) -> [SegmentSlice] {
         var slices: [SegmentSlice] = []

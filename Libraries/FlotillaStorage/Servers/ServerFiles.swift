@@ -53,9 +53,16 @@ package struct ServersDirectory: Sendable {
             }
             try await dropOrphans(of: &server, in: directory)
             contents.servers[uid] = server
-            contents.damages += loaded.damages + damages
+            contents.damages += loaded.damages + Self.serious(damages, in: snapshots)
         }
         return contents
+    }
+
+    /// Damage to a checkpoint, or to a snapshot that is superseded, costs nothing: neither is needed by anybody.
+    private static func serious(_ damages: [Damage], in snapshots: SnapshotSet) -> [Damage] {
+        let newest = snapshots.newestSnapshot?.index ?? .zero
+        let needed = snapshots.damaged.filter { $0.kind == .snapshot && $0.index > newest }.map(\.path)
+        return damages.filter { needed.contains($0.file) }
     }
 
     /// Segments that came with a snapshot which never became one are of no use.

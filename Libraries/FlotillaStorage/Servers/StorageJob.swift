@@ -31,8 +31,10 @@ package struct StorageJob: Sendable {
         case promote(SnapshotFile)
         /// Hands the pieces of a snapshot to a machine that is made of them.
         case restore(SnapshotFile, take: @Sendable (ByteBuffer) throws -> Void)
-        /// Removes and rewrites segments that a snapshot has made needless.
+        /// Finds the segments that a snapshot has made needless, and rewrites thin ones.
         case compact(CompactionOrder)
+        /// Removes segments that nobody looks for any more, in their order.
+        case removeSegments([UInt64])
         /// Removes snapshots.
         case removeSnapshots([SnapshotFile])
         /// Reads a part of a snapshot, for another node.
@@ -98,6 +100,20 @@ package struct CompactionOrder: Sendable {
     }
 }
 
+/// What a compaction has come to.
+package struct CompactionOutcome: Sendable {
+    /// The segments that are needless, in the order in which they may go. Their files are still there: they go once the
+    /// set that everybody reads by names them no more.
+    package var needless: [UInt64] = []
+    /// The new segments.
+    package var written: [Segment] = []
+    /// Why some were not rewritten.
+    package var failure: StorageError?
+
+    /// Nothing so far, or nothing because of an error.
+    package init(failure: StorageError? = nil) { self.failure = failure }
+}
+
 /// A part of a snapshot that has come from another node.
 package struct PartOrder: Sendable {
     package var cluster: ClusterID
@@ -144,8 +160,7 @@ package struct StorageOutcome: Sendable {
         case lookedUp([ByteBuffer?])
         case snapshot(SnapshotFile)
         case restored
-        /// What the compaction has removed and written.
-        case compacted(removed: [UInt64], written: [Segment])
+        case compacted(CompactionOutcome)
         case part(SnapshotPart.Content)
         /// Where the next part must begin; `nil` when all has come.
         case progress(SnapshotPosition?)

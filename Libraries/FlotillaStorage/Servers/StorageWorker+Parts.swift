@@ -16,9 +16,6 @@ struct IncomingSnapshot: Sendable {
 
 /// Snapshots on their way from one node to another, part by part.
 extension StorageWorker {
-    /// How much a part holds.
-    static let partBytes = 256 << 10
-
     // MARK: Sending
 
     func readPart(
@@ -27,7 +24,7 @@ extension StorageWorker {
         switch position {
         case .file(let offset):
             return try await SnapshotReader.with(file, files: files) { (reader) async throws(StorageError) in
-                .file(bytes: try await reader.read(at: offset, count: Self.partBytes), length: reader.byteCount)
+                .file(bytes: try await reader.read(at: offset, count: partBytes), length: reader.byteCount)
             }
         case .entries(let index): return try await readEntries(of: file, segments, after: index)
         }
@@ -43,7 +40,7 @@ extension StorageWorker {
             guard let segment = segments.lookUp(next) else { return .gone }
             switch await reader.entry(at: next, in: segment) {
             case .entry(let entry):
-                guard bytes.readableBytes == 0 || bytes.readableBytes + entry.readableBytes <= Self.partBytes else {
+                guard bytes.readableBytes == 0 || bytes.readableBytes + entry.readableBytes <= partBytes else {
                     return .entries(bytes, more: true)
                 }
                 bytes.writeImmutableBuffer(entry)

@@ -11,6 +11,8 @@ package final class StorageWorker: Sendable {
     let files: AsyncFiles
     let limits: SegmentLimits
     let reader: SegmentReader
+    /// How much a part of a snapshot holds.
+    let partBytes: Int
     /// What has come so far of snapshots from other nodes.
     let incoming = Mutex<[ServerUID: IncomingSnapshot]>([:])
     /// What the snapshots need of the log that are being sent.
@@ -19,7 +21,12 @@ package final class StorageWorker: Sendable {
     private let made = Mutex<Set<ServerUID>>([])
 
     /// A worker on a node's data directory.
-    package init(dataDirectory: String, limits: SegmentLimits = SegmentLimits(), files: AsyncFiles) {
+    ///
+    /// - Parameter partBytes: how much of a snapshot goes to another node at once.
+    package init(
+        dataDirectory: String, limits: SegmentLimits = SegmentLimits(), partBytes: Int = 256 << 10, files: AsyncFiles
+    ) {
+        self.partBytes = partBytes
         servers = ServersDirectory(of: dataDirectory, files: files).path
         self.files = files
         self.limits = limits
@@ -52,6 +59,9 @@ package final class StorageWorker: Sendable {
             try await restore(file, take)
             return .restored
         case .compact(let order): return try await compact(order, of: uid)
+        case .removeSegments(let numbers):
+            try await removeSegments(numbers, of: uid)
+            return .done
         case .removeSnapshots(let obsolete):
             try await SnapshotSet.durablyRemove(obsolete, files: files)
             return .done
@@ -141,31 +151,34 @@ package final class StorageWorker: Sendable {
         let live = try await SnapshotReader.with(order.snapshot, files: files) {
             (reader) async throws(StorageError) in try await reader.liveIndexes()
         }
-        let segmentFiles = try await directory(of: uid)
         var set = order.segments
-        var removed: [UInt64] = []
-        var written: [Segment] = []
+        var outcome = CompactionOutcome()
         // What was hidden by one that is gone may go next.
         while case let dead = set.disposable(through: order.through, live: live), !dead.isEmpty {
             set.remove(numbers: dead)
-            try await segmentFiles.remove(dead)
-            removed += dead
+            outcome.needless += dead
         }
-        if order.isMajor {
+        guard order.isMajor else { return .compacted(outcome) }
+        let compactor = SegmentCompactor(try await directory(of: uid), limits: limits)
+        do throws(StorageError) {
             for group in set.compactionGroups(through: order.through, live: live, limits: limits) {
-                let compactor = SegmentCompactor(segmentFiles, limits: limits)
                 guard
                     let segment = try await compactor.rewrite(
                         group, live: live, into: set.nextNumber, salt: order.salt)
                 else { continue }
-                let replaced = set.add(segment)
-                try await segmentFiles.remove(replaced)
-                removed += replaced
-                written.append(segment)
+                outcome.needless += set.add(segment)
+                outcome.written.append(segment)
             }
+        } catch {
+            // What was found to be needless is so all the same, and its removal may be what the rest waits for.
+            outcome.failure = error
         }
-        await reader.forget(uid, numbers: removed)
-        return .compacted(removed: removed, written: written)
+        return .compacted(outcome)
+    }
+
+    private func removeSegments(_ numbers: [UInt64], of uid: ServerUID) async throws(StorageError) {
+        try await directory(of: uid).remove(numbers)
+        await reader.forget(uid, numbers: numbers)
     }
 
     // MARK: The end of a server

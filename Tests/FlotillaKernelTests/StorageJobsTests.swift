@@ -1,0 +1,157 @@
+import FlotillaConsensus
+import FlotillaMachine
+import FlotillaWire
+import NIOCore
+import Testing
+
+@testable import FlotillaKernel
+@testable import FlotillaStorage
+
+enum Samples {
+    /// A segment that holds consecutive entries, of which there is no file.
+    static func segment(of uid: ServerUID, _ range: ClosedRange<LogIndex>, number: UInt64 = 1) -> Segment {
+        let count = range.upperBound - range.lowerBound + 1
+        return Segment(
+            uid: uid, number: number, kind: .flushed, salt: 1, first: range.lowerBound, last: range.upperBound,
+            count: count, entryBytes: count * 100, fileBytes: 4_096, hiding: Segment.Hiding(from: range.lowerBound),
+            termRuns: [Segment.TermRun(first: range.lowerBound, term: 1)], configurations: [], lastTime: 0,
+            isReadable: true)
+    }
+
+    /// A snapshot of which there is no file.
+    static func snapshot(of uid: ServerUID, _ index: LogIndex) -> SnapshotFile {
+        SnapshotFile(
+            directory: SnapshotDirectory(path: "/servers", server: uid, cluster: .none), kind: .snapshot,
+            index: index, term: 1, bytes: 100, liveCount: 0)
+    }
+}
+
+/// What the kernel does when jobs on files end, or fail.
+@Suite struct StorageJobsTests {
+    private func started() throws -> (KernelFleet, HostedServer, TestClient) {
+        let fleet = try KernelFleet(1)
+        try fleet.start("c", machine: "counter", on: [1])
+        let server = try #require(fleet.server("c", on: 1))
+        fleet[1].jobs = []
+        return (fleet, server, fleet.client(of: fleet[1]))
+    }
+
+    private func end(_ fleet: KernelFleet, with result: Result<StorageOutcome.Value, StorageError>) throws {
+        let job = try #require(fleet[1].jobs.first)
+        fleet[1].jobs.removeFirst()
+        fleet[1].kernel.jobEnded(StorageOutcome(number: job.number, server: job.server, result: result))
+        fleet.settle()
+    }
+
+    private let readError = StorageError(FileSystemError(operation: "read", path: "/servers/a", errno: 5))
+
+    @Test func `a snapshot that can't be read now is read again`() throws {
+        let (fleet, server, client) = try started()
+        server.storage.isMachineMissing = true
+        fleet[1].kernel.restoreMachine(of: server, from: Samples.snapshot(of: server.uid, 1), nil)
+        fleet.settle()
+        for round in 0..<3 {
+            try end(fleet, with: .failure(readError))
+            #expect(server.failure == nil && server.counters.failedReads == UInt64(round + 1))
+            fleet.run(milliseconds: 900)
+            #expect(fleet[1].jobs.isEmpty, "not at once")
+            fleet.run(milliseconds: 200)
+        }
+        #expect(client.rejection(client.query(server.uid, .local))?.code == .busy, "there is no state to answer from")
+        try end(fleet, with: .failure(StorageError(.corrupt, "a block of it is damaged")))
+        #expect(server.failure?.message.contains("damaged") == true)
+        #expect(server.core.isUnfitToLead)
+        #expect(client.rejection(client.query(server.uid, .local))?.code == .halted)
+    }
+
+    @Test func `entries that can't be read now are read again, damaged ones are not`() throws {
+        let (fleet, server, _) = try started()
+        _ = server.storage.segments.add(Samples.segment(of: server.uid, 1...9))
+        server.table.reset(after: 9)
+        server.storage.flushed = 9
+        server.applied = .zero
+        fleet[1].kernel.readForReplay(of: server, through: 9)
+        fleet.settle()
+        try end(fleet, with: .failure(readError))
+        fleet[1].kernel.readForReplay(of: server, through: 9)
+        fleet.settle()
+        #expect(fleet[1].jobs.isEmpty && server.failure == nil, "not at once")
+        fleet.run(milliseconds: 1_100)
+        fleet[1].kernel.readForReplay(of: server, through: 9)
+        fleet.settle()
+        #expect(fleet[1].jobs.count == 1)
+        // Another segment shows it by now.
+        _ = server.storage.segments.add(Samples.segment(of: server.uid, 1...9, number: 2))
+        try end(fleet, with: .failure(StorageError(.gone, "segment 1 is gone")))
+        #expect(server.failure == nil)
+        fleet[1].kernel.readForReplay(of: server, through: 9)
+        fleet.settle()
+        try end(fleet, with: .failure(StorageError(.gone, "segment 2 is gone")))
+        #expect(server.failure?.message.contains("segment 2 is gone") == true)
+    }
+
+    @Test func `segments go when nobody looks for them any more`() throws {
+        let (fleet, server, _) = try started()
+        _ = server.storage.segments.add(Samples.segment(of: server.uid, 1...9))
+        _ = server.storage.segments.add(Samples.segment(of: server.uid, 10...19, number: 2))
+        server.storage.floor = Samples.snapshot(of: server.uid, 9)
+        server.storage.wantsCompaction = true
+        fleet[1].kernel.compactIfWanted(server)
+        fleet.settle()
+        var outcome = CompactionOutcome()
+        outcome.needless = [1]
+        try end(fleet, with: .success(.compacted(outcome)))
+        #expect(server.storage.segments.segments.map(\.number) == [2])
+        guard case .removeSegments([1])? = fleet[1].jobs.first?.work else {
+            Issue.record("the files are not removed: \(fleet[1].jobs)")
+            return
+        }
+        #expect(server.storage.isWritingSegments, "until the files are gone")
+        try end(fleet, with: .success(.done))
+        #expect(!server.storage.isWritingSegments && fleet[1].jobs.isEmpty)
+    }
+
+    @Test func `a compaction without room is begun again`() throws {
+        let (fleet, server, _) = try started()
+        _ = server.storage.segments.add(Samples.segment(of: server.uid, 1...9))
+        server.storage.floor = Samples.snapshot(of: server.uid, 9)
+        server.storage.wantsCompaction = true
+        for errno in [28, 5] as [Int32] {
+            fleet[1].kernel.compactIfWanted(server)
+            fleet.settle()
+            let operation = errno == 28 ? "write" : "read"
+            let error = StorageError(FileSystemError(operation: operation, path: "/servers/a", errno: errno))
+            try end(fleet, with: .failure(error))
+            #expect(fleet[1].jobs.isEmpty && fleet[1].kernel.output.failure == nil)
+            fleet.run(milliseconds: 1_100)
+            #expect(fleet[1].jobs.count == 1, "after a second")
+            server.storage.wantsCompaction = true
+            try end(fleet, with: .success(.compacted(CompactionOutcome())))
+        }
+        fleet[1].jobs = []
+        server.storage.wantsCompaction = true
+        fleet[1].kernel.compactIfWanted(server)
+        fleet.settle()
+        let error = StorageError(FileSystemError(operation: "sync", path: "/servers/a", errno: 5))
+        fleet[1].kernel.jobEnded(
+            StorageOutcome(number: try #require(fleet[1].jobs.first).number, server: server.uid, result: .failure(error)))
+        #expect(fleet[1].kernel.output.failure != nil, "a disk that can't write ends the node")
+    }
+
+    @Test func `a snapshot that is being sent stays, and so does the log behind it`() throws {
+        let (fleet, server, _) = try started()
+        let old = Samples.snapshot(of: server.uid, 5)
+        let new = Samples.snapshot(of: server.uid, 9)
+        server.storage.snapshots.insert(old)
+        server.storage.outgoing[ServerUID(high: 9, low: 9)] = OutgoingTransfer(at: fleet[1].kernel.now, file: old)
+        fleet[1].kernel.written(new, for: server)
+        fleet.settle()
+        fleet[1].kernel.floorIsDurable(server, 9)
+        fleet.settle()
+        #expect(server.storage.snapshots.snapshots.contains(old))
+        #expect(!fleet[1].jobs.contains { if case .removeSnapshots = $0.work { true } else { false } })
+        fleet.run(milliseconds: 4_000)
+        #expect(server.storage.outgoing.isEmpty)
+        #expect(!server.storage.snapshots.snapshots.contains(old), "it is given up when nobody asks for it")
+    }
+}
