@@ -23,6 +23,9 @@ struct DiskWatch {
     /// Since when records wait without the log having got anything done; `nil` while none wait.
     private var waitingSince: Instant?
 
+    /// When the log said last that there is no room; `nil` while there is some.
+    private var noRoomAt: Instant?
+
     private var window = Window()
     private var windowBefore = Window()
     private var windowStart: Instant
@@ -55,6 +58,7 @@ struct DiskWatch {
             if wait > limit { window.slow += 1 }
             longestWait = max(longestWait, wait)
         }
+        noRoomAt = status.diskFull ? now : nil
         batches = status.batches
         settled = max(settled, status.settled)
         waitingSince = settled < handedOver ? now : nil
@@ -63,10 +67,18 @@ struct DiskWatch {
     /// The process stood still: what waited then did not wait for the disk, as far as anybody can tell.
     mutating func restart(at now: Instant) {
         if waitingSince != nil { waitingSince = now }
+        if noRoomAt != nil { noRoomAt = now }
     }
 
-    /// How long nothing has become durable though something waits for it.
-    func waited(until now: Instant) -> Duration { waitingSince.map { now - $0 } ?? .zero }
+    /// How long nothing has become durable though something waits for it. A disk that is full is not one that stalls, as
+    /// long as it says again and again that it is.
+    func waited(until now: Instant) -> Duration {
+        if let noRoomAt { return max(.zero, now - noRoomAt - Self.roomInterval) }
+        return waitingSince.map { now - $0 } ?? .zero
+    }
+
+    /// How often the log tries whether there is room again.
+    private static let roomInterval = Duration.nanoseconds(Int64(WriteAheadLog.retryNanoseconds))
 
     /// The writes that were looked at last, and how many of them were slow.
     var recent: (writes: Int, slow: Int) {

@@ -76,7 +76,7 @@ extension Kernel {
 
     // MARK: The end
 
-    /// A disk that gets nothing done any more is as good as one that fails. One that is full is not: it says so.
+    /// A disk that gets nothing done any more is as good as one that fails. A log that may not grow is not: it says so.
     private func endIfHung() {
         let waited = disk.waited(until: now)
         guard waited > configuration.diskHangLimit, !disk.hasGivenUp, !waitsForRoom else { return }
@@ -88,10 +88,11 @@ extension Kernel {
 
     /// Whether the node should long have ended because of its disk; for whoever watches over a simulated one.
     package var goesOnWithHungDisk: Bool {
-        disk.waited(until: now) > configuration.diskHangLimit + .seconds(1) && !waitsForRoom
+        // Whoever stood still and has not looked yet does not go on.
+        disk.waited(until: now) > configuration.diskHangLimit + .seconds(1) && !waitsForRoom && nextHousekeeping > now
     }
 
-    private var waitsForRoom: Bool { walStatus.waitingForFile && (walStatus.diskFull || walStatus.limitReached) }
+    private var waitsForRoom: Bool { walStatus.waitingForFile && walStatus.limitReached }
 }
 
 /// Why a disk is too slow for leaders.

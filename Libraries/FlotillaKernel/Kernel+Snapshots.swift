@@ -105,6 +105,7 @@ extension Kernel {
 
     /// Nobody is sent a snapshot any more: what was kept for that can go.
     func letGoOfWhatWasSent(by server: HostedServer) {
+        server.storage.hasSent = false
         cutLog(of: server)
         removeObsoleteSnapshots(of: server)
         server.storage.wantsCompaction = true
@@ -177,6 +178,9 @@ extension Kernel {
 
     /// Begins the flush that had to wait for something else.
     func flushWhatWaits(of server: HostedServer) {
+        if let floor = server.storage.floor, server.storage.outgoing.values.contains(where: { $0.file == nil }) {
+            startFlush(of: server, through: floor.index)
+        }
         guard server.table.byteCount >= configuration.flushBytes else { return }
         let last = closedFiles.compactMap { file in file.shares.first { $0.server == server.uid }?.last }.max()
         if let last { startFlush(of: server, through: last) }

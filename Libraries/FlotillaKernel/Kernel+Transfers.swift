@@ -220,13 +220,17 @@ extension Kernel {
                     askForPart(of: server)
                 }
             }
-            guard !server.storage.outgoing.isEmpty else { continue }
+            guard !server.storage.outgoing.isEmpty else {
+                // Not in the turn in which the last was given up, for it may be offered one again in that.
+                if server.storage.hasSent { letGoOfWhatWasSent(by: server) }
+                continue
+            }
+            server.storage.hasSent = true
             for uid in server.storage.outgoing.keys.sorted() {
                 guard let last = server.storage.outgoing[uid]?.at, last + Self.offerPatience <= now else { continue }
                 server.storage.outgoing[uid] = nil
                 step(server, .snapshotEnded(uid))
             }
-            if server.storage.outgoing.isEmpty { letGoOfWhatWasSent(by: server) }
         }
     }
 }

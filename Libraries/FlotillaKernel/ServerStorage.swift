@@ -59,6 +59,8 @@ package struct ServerStorage {
     package internal(set) var incoming: IncomingTransfer?
     /// The members that are being sent a snapshot.
     var outgoing: [ServerUID: OutgoingTransfer] = [:]
+    /// Whether something is kept that members were sent.
+    var hasSent = false
 
     /// What is known of a server that has been recovered, or is new.
     init(uid: ServerUID, cluster: ClusterID, files: ServerFiles?, flushed: LogIndex) {

@@ -4,7 +4,7 @@ import FlotillaWire
 /// Files: asked for ahead, opened in turn, each begun with a checkpoint.
 extension WriteAheadLog {
     /// How long it takes until a file is tried again for which there was no room.
-    static var retryNanoseconds: UInt64 { 1_000_000_000 }
+    package static var retryNanoseconds: UInt64 { 1_000_000_000 }
 
     /// Takes a file that was asked for through `Handlers.prepare`.
     public func fileReady(_ file: PreparedFile) {
@@ -28,7 +28,9 @@ extension WriteAheadLog {
             fail(StorageError(error))
             return
         }
-        setStatus(\.diskFull, true)
+        // Said every time: a disk that says no more that it is full may have stalled.
+        status.diskFull = true
+        handlers.durable([], status)
         if stopping { pump() } else { requestPreparation(delay: Self.retryNanoseconds) }
     }
 

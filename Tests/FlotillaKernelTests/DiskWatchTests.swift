@@ -95,4 +95,16 @@ struct DiskWatchTests {
         #expect(watch.waited(until: Self.at(1_500)) == .milliseconds(600))
         #expect(watch.recent.writes == 0)
     }
+
+    @Test mutating func `takes a disk that says that it is full for no stall, until it says nothing more`() {
+        watch.handOver(1, at: Self.at(0))
+        status.diskFull = true
+        for second in 0...60 { watch.completed(status, at: Self.at(second * 1_000), limit: limit) }
+        #expect(watch.waited(until: Self.at(60_999)) == .zero)
+        #expect(judge(61_900) == nil)
+        #expect(judge(62_001) == true, "a second more than it takes to try again")
+        status.diskFull = false
+        watch.completed(status, at: Self.at(62_100), limit: limit)
+        #expect(watch.waited(until: Self.at(62_200)) == .milliseconds(100))
+    }
 }
