@@ -52,8 +52,8 @@ extension Kernel {
     private func mayHandOver(_ server: HostedServer) -> Bool {
         guard server.core.transferTarget == nil else { return false }
         guard let last = server.handOver else { return true }
-        let rest = last.term == server.core.term ? configuration.diskStallLimit : configuration.diskHangLimit
-        return now - last.at >= rest
+        let limit = configuration.diskStallLimit
+        return now - last.at >= (last.term == server.core.term ? limit : min(limit * 10, configuration.diskHangLimit))
     }
 
     /// The voter whose log is the longest, another one than was tried last if there is one. None where the others could
