@@ -186,6 +186,7 @@ package struct ServerCounters {
     package var segmentsRewritten: UInt64 = 0
     package var entriesFetched: UInt64 = 0
     package var failedReads: UInt64 = 0
+    package var entriesRepaired: UInt64 = 0
     package var leadershipsLeft: UInt64 = 0
 
     var values: [NamedValue] {
@@ -210,6 +211,7 @@ package struct ServerCounters {
             NamedValue("segments_removed_total", segmentsRemoved),
             NamedValue("entries_read_from_segments_total", entriesFetched),
             NamedValue("failed_reads_total", failedReads),
+            NamedValue("entries_repaired_total", entriesRepaired),
             NamedValue("segments_rewritten_total", segmentsRewritten),
             NamedValue("leaderships_left_for_disk_total", leadershipsLeft),
         ]

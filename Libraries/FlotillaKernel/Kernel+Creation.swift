@@ -105,6 +105,19 @@ extension Kernel {
     }
 
     private func delete(_ server: HostedServer) {
+        let error = FlotillaError(.unknownCluster, "cluster \(server.creation.clusterName) was deleted")
+        letGo(of: server, error)
+        output.records.append(
+            .serverDeleted(
+                server.uid, server.creation.clusterID, index: server.core.lastIndex, term: server.core.lastTerm))
+        output.events.append(.serverDeleted(server.creation.id, server.creation.clusterID))
+        releaseLogFiles()
+    }
+
+    /// Takes a server out of the kernel's tables for good.
+    ///
+    /// - Parameter error: what whoever waits for something of it is told.
+    func letGo(of server: HostedServer, _ error: FlotillaError) {
         deletedServers.insert(server.uid)
         server.isDeleted = true
         removeShares(of: server)
@@ -115,18 +128,12 @@ extension Kernel {
         serversByCluster[server.creation.clusterID] = nil
         if serversByName[server.creation.clusterName] === server { serversByName[server.creation.clusterName] = nil }
         memoryBytes -= server.table.byteCount
-        output.records.append(
-            .serverDeleted(
-                server.uid, server.creation.clusterID, index: server.core.lastIndex, term: server.core.lastTerm))
-        output.events.append(.serverDeleted(server.creation.id, server.creation.clusterID))
         durableStarts[server.uid] = nil
-        refuseWaiters(of: server)
-        releaseLogFiles()
+        refuseWaiters(of: server, error)
     }
 
     /// Nobody waits for a server that is gone.
-    private func refuseWaiters(of server: HostedServer) {
-        let error = FlotillaError(.unknownCluster, "cluster \(server.creation.clusterName) was deleted")
+    private func refuseWaiters(of server: HostedServer, _ error: FlotillaError) {
         for ticket in server.locateWaiters { respond(.error(error), to: ticket) }
         if let ticket = server.transferWaiter { respond(.error(error), to: ticket) }
         for ticket in server.reads.takeLate(Instant(nanoseconds: .max)) { refuse(ticket, of: server, error) }

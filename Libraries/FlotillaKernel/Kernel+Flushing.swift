@@ -105,6 +105,7 @@ extension Kernel {
         offerWhatIsFlushed(of: server)
         releaseLogFiles()
         installIfWhole(server)
+        repairIfWanted(server)
         compactIfWanted(server)
         relieve()
     }

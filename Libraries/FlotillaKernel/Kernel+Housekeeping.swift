@@ -24,6 +24,7 @@ extension Kernel {
         watchTransfers()
         retryWrites()
         readAgain()
+        watchRepairs()
         if nextRecording <= now {
             nextRecording = now + .seconds(1)
             recordApplied()

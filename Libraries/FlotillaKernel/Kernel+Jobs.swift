@@ -40,6 +40,9 @@ extension Kernel {
         case (.restore(let restorer, let file, let metadata), .restored):
             try restored(restorer, from: file, metadata, for: server)
         case (.compact, .compacted(let outcome)): compacted(outcome, for: server)
+        case (.repair, .examined(let missing)): examined(missing, for: server)
+        case (.repair, .repaired(let segment)): repaired(segment, for: server)
+        case (.lend(let request, let node), .lookedUp(let entries)): lend(entries, answering: request, to: node)
         case (.removeSegments, .done): compactionEnded(of: server)
         case (.readPart(let request, let node), .part(let content)): send(content, answering: request, to: node)
         case (.writePart(let name), .progress(let next)): wrotePart(of: name, next: next, for: server)
@@ -72,6 +75,8 @@ extension Kernel {
             }
             installIfWhole(server)
         case .compact: compacted(CompactionOutcome(failure: error), for: server)
+        case .repair: couldNotRepair(error, for: server)
+        case .lend(let request, let node): lend([], answering: request, to: node)
         case .removeSegments:
             compactionEnded(of: server)
             if !isOutOfSpace { giveUp(error) }
@@ -85,7 +90,9 @@ extension Kernel {
         case .restore(_, let file, let metadata):
             server.storage.isRestoring = false
             couldNotRestore(file, metadata, error, for: server)
-        case .readPart(let request, let node): send(.gone, answering: request, to: node)
+        case .readPart(let request, let node):
+            _ = repair(server, error)
+            send(.gone, answering: request, to: node)
         case .writePart(let name), .commit(let name):
             if case .commit = pending {
                 server.storage.isWritingSegments = false
@@ -107,6 +114,11 @@ extension Kernel {
         case .gone where server.storage.segments.lookUp(entry.index)?.number != entry.segment:
             step(server, .entriesFetched)
         case .fileSystem: readAgainLater(error, for: server)
+        case .corrupt, .gone:
+            guard let segment = entry.segment, repair(server, segment: segment) else {
+                return unreadable(error, for: server)
+            }
+            readAgainLater(error, for: server)
         default: unreadable(error, for: server)
         }
     }
@@ -115,7 +127,10 @@ extension Kernel {
         _ file: SnapshotFile, _ metadata: SnapshotMetadata?, _ error: StorageError, for server: HostedServer
     ) {
         let told = StorageError(error.code, "snapshot \(file.path): \(error.message)", damages: error.damages)
-        guard error.code == .fileSystem else { return unreadable(told, for: server) }
+        guard error.code == .fileSystem else {
+            guard error.code == .corrupt, !server.members.isEmpty else { return unreadable(told, for: server) }
+            return lose(server, because: told.message)
+        }
         server.storage.unreadSnapshot = (file, metadata)
         readAgainLater(told, for: server)
     }

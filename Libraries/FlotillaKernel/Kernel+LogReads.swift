@@ -99,6 +99,14 @@ extension Kernel {
     }
 
     func couldNotLookUp(_ reads: [WaitingEntryRead], _ error: StorageError, of server: HostedServer) {
+        if error.code == .corrupt, repair(server, error) {
+            let busy = FlotillaError(
+                .busy, "an entry that the query needs is damaged, and fetched from the other members: \(error)")
+            for read in reads {
+                if let link = links[read.link] { reject([read.correlation], server: server.uid, busy, on: link) }
+            }
+            return
+        }
         for read in reads { refuse(read, of: server, "an entry that it needs can't be read: \(error)") }
     }
 

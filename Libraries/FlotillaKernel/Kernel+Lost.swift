@@ -18,6 +18,15 @@ extension Kernel {
         output.events.append(.serverLost(server.uid, server.creation?.id, reason: reason))
     }
 
+    /// Gives up a server that was whole at the last start.
+    func lose(_ server: HostedServer, because reason: String) {
+        let sharers = server.sharers
+        letGo(of: server, FlotillaError(.halted, "\(server.creation.id) is lost: \(reason)"))
+        takeLost(LostServer(uid: server.uid, creation: server.creation, damage: nil), because: reason)
+        for peer in sharers where peer.isUp { send(.serversLost([server.uid]), to: peer) }
+        releaseLogFiles()
+    }
+
     /// Says which servers are lost here; whoever leads their clusters replaces them.
     func tellLost(to peer: Peer) {
         var rest = lost.keys.sorted()[...]

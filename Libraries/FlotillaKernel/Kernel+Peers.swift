@@ -270,6 +270,8 @@ extension Kernel {
         case .serversLost(let servers): areLost(servers, on: peer)
         case .snapshotRequest(let request): receive(request, from: peer)
         case .snapshotPart(let part): receive(part, from: peer)
+        case .entriesRequest(let request): receive(request, from: peer)
+        case .entriesReply(let reply): receive(reply, from: peer)
         }
     }
 }

@@ -162,7 +162,10 @@ extension Kernel {
 
     /// Nothing is lost by it: the old segments stay. What is damaged is told to whoever reads it.
     private func couldNotCompact(_ failure: StorageError, for server: HostedServer) {
-        guard let cause = failure.cause else { return }
+        guard let cause = failure.cause else {
+            _ = repair(server, failure)
+            return
+        }
         guard cause.isOutOfSpace || cause.isOfReading else { return giveUp(failure) }
         server.storage.wantsCompaction = true
         retryWritesAt = now + .seconds(1)
@@ -173,7 +176,14 @@ extension Kernel {
         server.storage.compactingBy = nil
         removeObsoleteSnapshots(of: server)
         installIfWhole(server)
+        repairIfWanted(server)
         flushWhatWaits(of: server)
+    }
+
+    func repairIfWanted(_ server: HostedServer) {
+        guard let number = server.storage.wantsRepair else { return }
+        server.storage.wantsRepair = nil
+        _ = repair(server, segment: number)
     }
 
     /// Begins the flush that had to wait for something else.

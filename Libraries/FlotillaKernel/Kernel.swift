@@ -79,6 +79,7 @@ public final class Kernel {
     var closedFiles: Deque<WALFileContents>
     /// When to begin again for what there was no room.
     var retryWritesAt: Instant?
+    var serversInRepair: [HostedServer] = []
     /// When the first server is to ask again for what could not be read.
     var nextReadAgain: Instant?
 
@@ -297,6 +298,9 @@ public enum KernelEvent: Sendable, Equatable {
     case serverLost(ServerUID, ServerID?, reason: String)
     case memberReplaced(ClusterName, NodeName)
     case machineHalted(ServerID, String)
+    /// A damaged segment is being made good with entries of other members; it is whole again.
+    case repairBegan(ServerID, segment: UInt64)
+    case repairEnded(ServerID, entries: Int)
     /// Something of the server's files could not be read; that is tried again.
     case readFailed(ServerID, reason: String)
     case effectDropped(ServerID, reason: String)

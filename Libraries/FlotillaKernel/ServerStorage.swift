@@ -37,6 +37,9 @@ package struct ServerStorage {
     package internal(set) var isReplaying = false
     /// When what the file system refused to read is asked for again; `nil` while it refuses nothing.
     package internal(set) var readsAgainAt: Instant?
+    /// The segment that is being made good, and one that will be.
+    var repair: Repair?
+    var wantsRepair: UInt64?
     /// The snapshot that could not be read.
     var unreadSnapshot: (file: SnapshotFile, metadata: SnapshotMetadata?)?
 
@@ -122,6 +125,8 @@ enum PendingJob {
     case restore(MachineRestorer, SnapshotFile, SnapshotMetadata?)
     case compact
     case removeSegments
+    case repair
+    case lend(EntriesRequest, NodeID)
     case readPart(SnapshotRequest, NodeID)
     case writePart(SnapshotName)
     case commit(SnapshotName)

@@ -202,6 +202,10 @@ final class NodeRuntime {
                 the disk of the write-ahead log is fast enough again after \(time.inSeconds); the longest that nothing \
                 became durable was \(longest.inSeconds)
                 """)
+        case .repairBegan(let server, let segment):
+            logger.error("segment \(segment) of \(server) is damaged: its entries are fetched from the other members")
+        case .repairEnded(let server, let entries):
+            logger.notice("\(entries) damaged entries of \(server) were fetched from the other members")
         case .readFailed(let server, let reason):
             logger.error("files of \(server) can't be read, which is tried again: \(reason)")
         case .machineHalted(let server, let reason):

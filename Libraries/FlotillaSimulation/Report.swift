@@ -27,6 +27,8 @@ package struct Report: Equatable, Sendable {
     package var replacedMembers = 0
     /// Reads of servers' files that the file system refused.
     package var failedReads = 0
+    /// Damaged entries that were fetched from other members.
+    package var repairedEntries = 0
     package var logFailures = 0
     package var slowDisks = 0
     package var leadershipsLeft: UInt64 = 0
@@ -95,6 +97,7 @@ package struct Report: Equatable, Sendable {
             ("damaged servers left out", lostServers),
             ("lost members replaced", replacedMembers),
             ("reads that failed and were repeated", failedReads),
+            ("damaged entries fetched from other members", repairedEntries),
             ("logs failed while running", logFailures),
             ("disks that were found too slow", slowDisks),
             ("leaders that stepped aside for a stalled disk", Int(leadershipsLeft)),
@@ -133,6 +136,7 @@ package struct Report: Equatable, Sendable {
         lostServers += other.lostServers
         replacedMembers += other.replacedMembers
         failedReads += other.failedReads
+        repairedEntries += other.repairedEntries
         logFailures += other.logFailures
         slowDisks += other.slowDisks
         leadershipsLeft += other.leadershipsLeft

@@ -241,6 +241,8 @@ package final class World {
             fail(
                 .recovery,
                 "node \(computers[host].name) loses server \(uid) on a disk that nobody has damaged: \(reason)")
+        case .repairBegan: break
+        case .repairEnded(_, let entries): report.repairedEntries += entries
         case .readFailed: report.failedReads += 1
         case .memberReplaced: report.replacedMembers += 1
         case .diskSlow: report.slowDisks += 1

@@ -35,6 +35,8 @@ public enum FrameType: UInt8, Sendable, CaseIterable {
     case installSnapshot = 44
     case snapshotRequest = 45
     case snapshotPart = 46
+    case entriesRequest = 47
+    case entriesReply = 48
 
     // Between client and node: the way of a command and of a query.
     case commands = 64

@@ -26,6 +26,10 @@ public enum PeerMessage: Equatable, Sendable {
     case snapshotRequest(SnapshotRequest)
     /// A piece of a snapshot that was asked for.
     case snapshotPart(SnapshotPart)
+    /// Asks a server of the receiver for entries.
+    case entriesRequest(EntriesRequest)
+    /// Entries that were asked for.
+    case entriesReply(EntriesReply)
 
     /// A sign of life. The digest is a sum over the clusters that both nodes share, so that the order does not
     /// matter and one change costs one subtraction and one addition.
@@ -156,6 +160,8 @@ public enum PeerMessage: Equatable, Sendable {
         case .serversLost: .serversLost
         case .snapshotRequest: .snapshotRequest
         case .snapshotPart: .snapshotPart
+        case .entriesRequest: .entriesRequest
+        case .entriesReply: .entriesReply
         }
     }
 
@@ -181,6 +187,8 @@ public enum PeerMessage: Equatable, Sendable {
             buffer.writeIdentifier(cluster)
         case .snapshotRequest(let request): request.encode(into: &buffer)
         case .snapshotPart(let part): part.encode(into: &buffer)
+        case .entriesRequest(let request): request.encode(into: &buffer)
+        case .entriesReply(let reply): reply.encode(into: &buffer)
         }
     }
 
@@ -204,6 +212,8 @@ public enum PeerMessage: Equatable, Sendable {
         case .unknownServer: return .unknownServer(try reader.identifier(), try reader.identifier())
         case .snapshotRequest: return .snapshotRequest(try SnapshotRequest(from: &reader))
         case .snapshotPart: return .snapshotPart(try SnapshotPart(from: &reader))
+        case .entriesRequest: return .entriesRequest(try EntriesRequest(from: &reader))
+        case .entriesReply: return .entriesReply(try EntriesReply(from: &reader))
         default: return nil
         }
     }

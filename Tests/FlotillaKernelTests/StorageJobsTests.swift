@@ -134,7 +134,8 @@ enum Samples {
         fleet.settle()
         let error = StorageError(FileSystemError(operation: "sync", path: "/servers/a", errno: 5))
         fleet[1].kernel.jobEnded(
-            StorageOutcome(number: try #require(fleet[1].jobs.first).number, server: server.uid, result: .failure(error)))
+            StorageOutcome(
+                number: try #require(fleet[1].jobs.first).number, server: server.uid, result: .failure(error)))
         #expect(fleet[1].kernel.output.failure != nil, "a disk that can't write ends the node")
     }
 

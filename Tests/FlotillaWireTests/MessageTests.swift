@@ -65,7 +65,7 @@ struct MessageTests {
         let empty = ByteBuffer()
         let isConsensus = type.isConsensus
         let isPeer =
-            (16...31).contains(type.rawValue) || [.unknownServer, .snapshotRequest, .snapshotPart].contains(type)
+            (16...31).contains(type.rawValue) || (43...48).contains(type.rawValue) && type != .installSnapshot
         if !isConsensus { #expect(try ConsensusMessage.decode(type, body: empty) == nil) }
         if !isPeer { #expect(try PeerMessage.decode(type, body: empty) == nil) }
         if type.rawValue < 80 { #expect(try ClientRequest.decode(type, body: empty) == nil) }

@@ -82,6 +82,15 @@ extension Sample {
                     SnapshotPart(
                         address: from2To1.reversed, snapshot: snapshot, position: .entries(after: 17), content: .gone)))
         ),
+        Sample(
+            "entries-request", "asks for three entries that can't be read any more",
+            .peer(.entriesRequest(EntriesRequest(address: from2To1, indexes: [17, 18, 20])))),
+        Sample(
+            "entries-reply", "the first of them",
+            .peer(
+                .entriesReply(
+                    EntriesReply(
+                        address: from2To1.reversed, first: 17, entries: entry(.command, index: 17, command([1])))))),
     ]
 
     private static let from2To1 = ConsensusAddress(cluster: cluster, sender: uid(2), target: uid(1))

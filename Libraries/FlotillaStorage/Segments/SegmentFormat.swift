@@ -29,7 +29,7 @@ package enum SegmentFormat {
     }
 
     /// The number that a file's name says; `nil` for a name that is not a segment's.
-    static func number(ofFile name: String) -> UInt64? {
+    package static func number(ofFile name: String) -> UInt64? {
         guard name.hasSuffix(suffix), name.utf8.count == 20,
             let number = UInt64(name.dropLast(suffix.utf8.count), radix: 16), number > 0, number < UInt64.max,
             fileName(number) == name

@@ -33,6 +33,10 @@ package struct StorageJob: Sendable {
         case restore(SnapshotFile, take: @Sendable (ByteBuffer) throws -> Void)
         /// Finds the segments that a snapshot has made needless, and rewrites thin ones.
         case compact(CompactionOrder)
+        /// Finds out which entries of a damaged segment are missing.
+        case examine(RepairOrder)
+        /// Makes a damaged segment good with entries that have come for it.
+        case repair(RepairOrder, with: ByteBuffer)
         /// Removes segments that nobody looks for any more, in their order.
         case removeSegments([UInt64])
         /// Removes snapshots.
@@ -161,6 +165,9 @@ package struct StorageOutcome: Sendable {
         case snapshot(SnapshotFile)
         case restored
         case compacted(CompactionOutcome)
+        case examined([LogIndex])
+        /// The segment that takes the place of the damaged one; `nil` when nothing of it is needed.
+        case repaired(Segment?)
         case part(SnapshotPart.Content)
         /// Where the next part must begin; `nil` when all has come.
         case progress(SnapshotPosition?)

@@ -59,6 +59,8 @@ package final class StorageWorker: Sendable {
             try await restore(file, take)
             return .restored
         case .compact(let order): return try await compact(order, of: uid)
+        case .examine(let order): return .examined(try await repair(order, of: uid).missing())
+        case .repair(let order, let found): return .repaired(try await repair(order, of: uid).write(found))
         case .removeSegments(let numbers):
             try await removeSegments(numbers, of: uid)
             return .done
@@ -174,6 +176,16 @@ package final class StorageWorker: Sendable {
             outcome.failure = error
         }
         return .compacted(outcome)
+    }
+
+    private func repair(_ order: RepairOrder, of uid: ServerUID) async throws(StorageError) -> SegmentRepair {
+        var live = LiveIndexes()
+        if let snapshot = order.snapshot {
+            live = try await SnapshotReader.with(snapshot, files: files) { (reader) async throws(StorageError) in
+                try await reader.liveIndexes()
+            }
+        }
+        return SegmentRepair(files: try await directory(of: uid), reader: reader, order: order, live: live)
     }
 
     private func removeSegments(_ numbers: [UInt64], of uid: ServerUID) async throws(StorageError) {
