@@ -224,13 +224,14 @@ final class FaultInjector {
 
     private func damage(_ computer: Computer, _ rot: Fault.Rot) -> String? {
         guard !computer.isDamaged, world.mayLose(computer) else { return nil }
-        let kind: DiskDamage =
+        let done =
             switch rot {
-            case .bitFlip: .flippedBit
-            case .lostWrite: .lostWrite
-            case .misdirectedWrite: .misdirectedWrite
+            case .bitFlip: computer.disk.damageAtRest(.flippedBit, using: &random)
+            case .lostWrite: computer.disk.damageAtRest(.lostWrite, using: &random)
+            case .misdirectedWrite: computer.disk.damageAtRest(.misdirectedWrite, using: &random)
+            case .serverFile: computer.disk.damageServerFile(using: &random)
             }
-        guard let done = computer.disk.damageAtRest(kind, using: &random) else { return nil }
+        guard let done else { return nil }
         computer.isDamaged = true
         return done
     }

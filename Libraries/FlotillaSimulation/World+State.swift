@@ -77,7 +77,10 @@ extension World {
     func compareMachines() {
         for (cluster, options) in plan.options.clusters.enumerated() {
             guard let leader = leader(of: cluster)?.server else { continue }
-            let members = servers(of: cluster).filter { leader.core.configuration.member($0.server.uid) != nil }
+            // What stands on a damaged disk may be found out only when it is read.
+            let members = servers(of: cluster).filter {
+                leader.core.configuration.member($0.server.uid) != nil && !computers[$0.host].isDamaged
+            }
             for key in 0..<plan.options.keys {
                 let work = WorkDrawer.lastWord(of: options.machine, key: key)
                 let answers = members.map { answer(of: $0.server, on: $0.host, to: work) }

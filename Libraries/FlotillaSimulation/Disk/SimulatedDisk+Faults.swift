@@ -87,6 +87,25 @@ extension SimulatedDisk {
         }
     }
 
+    /// Turns over a bit of a segment or a snapshot, wherever it has been written.
+    ///
+    /// - Returns: what was done, for people; `nil` when there is none.
+    package func damageServerFile(using random: inout Randomness) -> String? {
+        let victims = names.files.filter { Self.isServerFile($0.path) }.flatMap { path, file in
+            file.writes.filter { file.isDurable($0) && !$0.isEmpty }.map { (path: path, range: $0) }
+        }
+        guard !victims.isEmpty else { return nil }
+        let victim = random.pick(victims)
+        let place = random.number(victim.range.lowerBound...victim.range.upperBound - 1)
+        let bit = random.number(0...7)
+        flipBit(victim.path, offset: place, bit: bit)
+        return "bit \(bit) of byte \(place) of \(victim.path) flipped"
+    }
+
+    private static func isServerFile(_ path: String) -> Bool {
+        path.hasSuffix(".seg") || path.hasSuffix(".snap")
+    }
+
     private static func isLogFile(_ path: String) -> Bool {
         path.hasSuffix(".wal") && DiskNames.name(of: DiskNames.parent(of: path)) == "wal"
     }

@@ -22,6 +22,7 @@ package enum Fault: Equatable, Sendable {
         case bitFlip = "a bit flips"
         case lostWrite = "a write was never made"
         case misdirectedWrite = "a write went elsewhere"
+        case serverFile = "a bit of a segment or a snapshot flips"
     }
 
     /// What a log may be about to write.
