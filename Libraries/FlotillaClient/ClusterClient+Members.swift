@@ -58,12 +58,36 @@ extension ClusterClient {
     /// Makes the member on a node start an election, if it may; says nothing about who wins it.
     public func triggerElection(on node: NodeName, timeout: Duration? = nil) async throws {
         let deadline = client.deadline(timeout)
+        let member = try await member(on: node, timeout: timeout)
+        let response = try await client.send(.triggerElection(member.uid), to: member.address, deadline)
+        guard case .done = response else { throw response.unexpected }
+    }
+
+    /// Has a member take a snapshot of its machine as it is now; its log before that can go then.
+    ///
+    /// - Parameter node: the member's node; the leader's by default.
+    /// - Throws: `unsupported` when the machine can't be written down.
+    public func takeSnapshot(on node: NodeName? = nil, timeout: Duration? = nil) async throws {
+        let deadline = client.deadline(timeout)
+        let response: ClientResponse
+        if let node {
+            let member = try await member(on: node, timeout: timeout)
+            response = try await client.send(
+                .takeSnapshot(member.uid, timeoutMilliseconds: deadline.millisecondsLeft), to: member.address, deadline)
+        } else {
+            response = try await askLeader(deadline) { leader in
+                .takeSnapshot(leader, timeoutMilliseconds: deadline.millisecondsLeft)
+            }
+        }
+        guard case .done = response else { throw response.unexpected }
+    }
+
+    private func member(on node: NodeName, timeout: Duration?) async throws -> Member {
         let located = try await location(timeout: timeout)
         guard let member = located.configuration.members.first(where: { $0.id.node == node }) else {
             throw FlotillaError(.unknownMember, "cluster \(name) has no member on node \(node)")
         }
-        let response = try await client.send(.triggerElection(member.uid), to: member.address, deadline)
-        guard case .done = response else { throw response.unexpected }
+        return member
     }
 
     /// Asks all connected nodes where the cluster is. Whoever names a leader first is enough when waiting.

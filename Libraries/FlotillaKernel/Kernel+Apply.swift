@@ -89,6 +89,7 @@ extension Kernel {
         output.events.append(.machineHalted(server.creation.id, failure.description))
         reject(server.pending.takeAll(from: failure.index), by: server, halted(server, failure))
         reject(server.displaced.takeAll().map(\.waiter), by: server, halted(server, failure))
+        refuseSnapshots(of: server, halted(server, failure))
         for ticket in server.reads.takeAllReady() { refuse(ticket, of: server, halted(server, failure)) }
     }
 

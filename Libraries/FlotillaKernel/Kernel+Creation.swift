@@ -135,6 +135,7 @@ extension Kernel {
     /// Nobody waits for a server that is gone.
     private func refuseWaiters(of server: HostedServer, _ error: FlotillaError) {
         for ticket in server.locateWaiters { respond(.error(error), to: ticket) }
+        refuseSnapshots(of: server, error)
         if let ticket = server.transferWaiter { respond(.error(error), to: ticket) }
         for ticket in server.reads.takeLate(Instant(nanoseconds: .max)) { refuse(ticket, of: server, error) }
         // The others may have committed what was taken in here.

@@ -66,6 +66,7 @@ extension Kernel {
             if error.code == .machine {
                 server.storage.canSnapshot = false
                 output.events.append(.snapshotFailed(server.creation.id, error.message))
+                refuseSnapshots(of: server)
             } else if isOutOfSpace {
                 server.storage.bytesSinceSnapshot = configuration.snapshotBytes
                 server.storage.waitsForRoom = true

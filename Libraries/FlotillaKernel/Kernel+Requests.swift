@@ -24,6 +24,9 @@ extension Kernel {
                 step(server, .triggerElection)
                 respond(.done, to: link, correlation: correlation)
             }
+        case .takeSnapshot(let uid, let timeout):
+            let ticket = ticket(correlation, on: link, timeout: timeout)
+            withServer(uid, link, correlation) { takeSnapshot(of: $0, for: ticket) }
         }
     }
 
@@ -98,6 +101,11 @@ extension Kernel {
                 server.transferWaiter = nil
                 respond(.error(FlotillaError(.timeout, "the transfer has not ended in time")), to: ticket)
             }
+            let tooLate = FlotillaError(.timeout, "the snapshot has not become durable in time")
+            for waiter in server.snapshotWaiters where waiter.ticket.deadline <= now {
+                respond(.error(tooLate), to: waiter.ticket)
+            }
+            server.snapshotWaiters.removeAll { $0.ticket.deadline <= now }
             guard !server.locateWaiters.isEmpty else { continue }
             server.locateWaiters.removeAll { links[$0.link] == nil }
             let late = server.locateWaiters.filter { $0.deadline <= now }

@@ -17,9 +17,31 @@ extension Kernel {
             takeSnapshot(of: server, .snapshot)
         } else if isCursorFarEnough(server) {
             if !promoteCheckpoint(of: server) { takeSnapshot(of: server, .snapshot) }
+        } else if !server.snapshotWaiters.isEmpty {
+            takeSnapshot(of: server, .snapshot)
         } else if server.storage.wantsCheckpoint {
             takeSnapshot(of: server, .checkpoint)
         }
+    }
+
+    /// Somebody wants a snapshot now.
+    func takeSnapshot(of server: HostedServer, for ticket: RequestTicket) {
+        if let failure = server.failure { return respond(.error(halted(server, failure)), to: ticket) }
+        guard server.storage.canSnapshot else { return respond(.error(cannotSnapshot(server)), to: ticket) }
+        guard server.applied > server.storage.floor?.index ?? .zero else { return respond(.done, to: ticket) }
+        server.snapshotWaiters.append((server.applied, ticket))
+        markDirty(server)
+    }
+
+    private func cannotSnapshot(_ server: HostedServer) -> FlotillaError {
+        FlotillaError(.unsupported, "the machine of \(server.creation.id) can't be written down")
+    }
+
+    /// No snapshot of a server will be taken.
+    func refuseSnapshots(of server: HostedServer, _ error: FlotillaError? = nil) {
+        let waiters = server.snapshotWaiters
+        server.snapshotWaiters = []
+        for waiter in waiters { respond(.error(error ?? cannotSnapshot(server)), to: waiter.ticket) }
     }
 
     private func isCursorFarEnough(_ server: HostedServer) -> Bool {
@@ -37,7 +59,7 @@ extension Kernel {
         else { return }
         guard let frozen = server.machine.freeze() else {
             server.storage.canSnapshot = false
-            return
+            return refuseSnapshots(of: server)
         }
         server.storage.isWritingSnapshot = true
         server.storage.wantsCheckpoint = false
@@ -81,6 +103,8 @@ extension Kernel {
     func floorIsDurable(_ server: HostedServer, _ index: LogIndex) {
         guard let file = server.storage.snapshots.snapshots.last(where: { $0.index == index }) else { return }
         server.storage.floor = file
+        for waiter in server.snapshotWaiters where waiter.index <= index { respond(.done, to: waiter.ticket) }
+        server.snapshotWaiters.removeAll { $0.index <= index }
         cutLog(of: server)
         letGo(of: server)
         removeObsoleteSnapshots(of: server)

@@ -19,6 +19,9 @@ public enum ClientRequest: Equatable, Sendable {
     case transferLeadership(ServerUID, to: NodeName, timeoutMilliseconds: UInt32)
     /// Makes the server start an election, if it may. Answered by `done` at once.
     case triggerElection(ServerUID)
+    /// Has the server take a snapshot of its machine as it is now. Answered by `done` once that is durable, and at once
+    /// where nothing was applied since the last.
+    case takeSnapshot(ServerUID, timeoutMilliseconds: UInt32)
 
     /// A request to start a cluster.
     public struct StartCluster: Equatable, Sendable {
@@ -59,6 +62,7 @@ public enum ClientRequest: Equatable, Sendable {
         case .overview: .overview
         case .transferLeadership: .transferLeadership
         case .triggerElection: .triggerElection
+        case .takeSnapshot: .takeSnapshot
         }
     }
 
@@ -72,6 +76,9 @@ public enum ClientRequest: Equatable, Sendable {
         case .startCluster(let request): request.encode(into: &buffer)
         case .listClusters(let name): buffer.writeText(name?.description ?? "")
         case .members(let server), .triggerElection(let server): buffer.writeIdentifier(server)
+        case .takeSnapshot(let server, let timeout):
+            buffer.writeIdentifier(server)
+            buffer.writeLittle(timeout)
         case .overview: break
         case .transferLeadership(let server, let node, let timeout):
             buffer.writeIdentifier(server)
@@ -101,6 +108,8 @@ public enum ClientRequest: Equatable, Sendable {
             return .transferLeadership(
                 try reader.identifier(), to: try reader.nodeName(), timeoutMilliseconds: try reader.integer())
         case .triggerElection: return .triggerElection(try reader.identifier())
+        case .takeSnapshot:
+            return .takeSnapshot(try reader.identifier(), timeoutMilliseconds: try reader.integer())
         default: return nil
         }
     }

@@ -59,6 +59,7 @@ public enum FrameType: UInt8, Sendable, CaseIterable {
     case transferLeadership = 90
     case triggerElection = 91
     case done = 92
+    case takeSnapshot = 93
 }
 
 extension FrameType {

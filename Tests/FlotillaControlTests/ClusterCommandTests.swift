@@ -60,6 +60,18 @@ struct ClusterCommandTests {
         }
     }
 
+    @Test("A snapshot is asked of the leader's member, or of that on a node")
+    func snapshots() async throws {
+        try await withNode { endpoint, node in
+            #expect(await flotilla("snapshot", "kv", "--endpoints", endpoint).output == "ok\n")
+            #expect(await flotilla("snapshot", "kv", "--node", "n1", "--endpoints", endpoint).exitCode == 0)
+            let asked = node.received.filter { if case .request(.takeSnapshot) = $0 { true } else { false } }
+            #expect(asked.count == 2)
+            let other = await flotilla("snapshot", "kv", "--node", "n9", "--endpoints", endpoint)
+            #expect(other.exitCode == 1 && other.errors.contains("unknown_member"))
+        }
+    }
+
     struct Overview: Decodable {
         var node: String
         var values: [String: UInt64]

@@ -152,7 +152,8 @@ final class KernelFleet {
                 .entries(entries.uid, epoch: entries.epoch, through: entries.last, term: entries.lastTerm)
             case .hardState(let uid, let state): .hardState(uid, state)
             case .serverCreated(let creation): .serverCreated(creation.uid)
-            case .truncated, .serverDeleted, .lastApplied, .snapshotFloor, .peer, .filesReleased, .serverLost: nil
+            case .snapshotFloor(let uid, let index, _): .snapshotFloor(uid, index)
+            case .truncated, .serverDeleted, .lastApplied, .peer, .filesReleased, .serverLost: nil
             }
         }
         node.status.settled += UInt64(records.count)

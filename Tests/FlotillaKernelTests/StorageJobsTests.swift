@@ -155,4 +155,43 @@ enum Samples {
         #expect(server.storage.outgoing.isEmpty)
         #expect(!server.storage.snapshots.snapshots.contains(old), "it is given up when nobody asks for it")
     }
+
+    @Test func `a snapshot that somebody wants is taken, and answered when it is durable`() throws {
+        let (fleet, server, client) = try started()
+        #expect(client.number(client.add(3, to: server.uid)[0]) == 3)
+        let first = client.ask(.takeSnapshot(server.uid, timeoutMilliseconds: 5_000))
+        guard case .snapshot(let order)? = fleet[1].jobs.first?.work else {
+            Issue.record("no snapshot is taken: \(fleet[1].jobs)")
+            return
+        }
+        #expect(order.metadata.index == server.applied)
+        // What comes now is not in that one.
+        #expect(client.number(client.add(4, to: server.uid)[0]) == 7)
+        let second = client.ask(.takeSnapshot(server.uid, timeoutMilliseconds: 5_000))
+        try end(fleet, with: .success(.snapshot(Samples.snapshot(of: server.uid, order.metadata.index))))
+        #expect(client.response(first) == .done && client.response(second) == nil)
+        let next = fleet[1].jobs.compactMap { job -> SnapshotOrder? in
+            if case .snapshot(let order) = job.work { order } else { nil }
+        }
+        #expect(next.map(\.metadata.index) == [server.applied])
+        fleet.run(milliseconds: 5_100)
+        guard case .error(let error)? = client.response(second) else {
+            Issue.record("it is never answered")
+            return
+        }
+        #expect(error.code == .timeout)
+        let again = client.ask(.takeSnapshot(ServerUID(high: 1, low: 1), timeoutMilliseconds: 5_000))
+        guard case .error(let unknown)? = client.response(again) else {
+            Issue.record("it is never answered")
+            return
+        }
+        #expect(unknown.code == .unknownServer)
+    }
+
+    @Test func `where nothing was applied since the last snapshot none is taken`() throws {
+        let (fleet, server, client) = try started()
+        server.storage.floor = Samples.snapshot(of: server.uid, server.applied)
+        #expect(client.response(client.ask(.takeSnapshot(server.uid, timeoutMilliseconds: 5_000))) == .done)
+        #expect(fleet[1].jobs.isEmpty)
+    }
 }

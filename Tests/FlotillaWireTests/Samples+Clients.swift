@@ -106,6 +106,9 @@ extension Sample {
             "transfer-leadership", "hand leadership to the member on n2", correlation: 26,
             .request(.transferLeadership(uid(1), to: node(2).name, timeoutMilliseconds: 3_000))),
         Sample("trigger-election", "start an election", correlation: 27, .request(.triggerElection(uid(2)))),
+        Sample(
+            "take-snapshot", "take a snapshot within three seconds", correlation: 28,
+            .request(.takeSnapshot(uid(2), timeoutMilliseconds: 3_000))),
     ]
 
     static let responses: [Sample] = [

@@ -158,6 +158,27 @@ struct TriggerElectionCommand: ControlCommand {
     }
 }
 
+struct SnapshotCommand: ControlCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "snapshot", abstract: "Has a member of a cluster take a snapshot now.")
+
+    @Argument(help: "The cluster.") var name: String
+    @Option(help: "The node whose member is to take it; the leader's by default.") var node: String?
+    @OptionGroup var global: GlobalOptions
+
+    func execute(_ context: ControlContext) async throws {
+        let (cluster, node) = (try ClusterName(name), try node.map { try NodeName($0) })
+        try await global.withClient(context) { client in
+            try await client.cluster(cluster, of: Counter.self).takeSnapshot(on: node)
+        }
+        if global.output == .json {
+            try context.json(["cluster": cluster.description])
+        } else {
+            context.output.line("ok")
+        }
+    }
+}
+
 extension ServerID? {
     /// The name, or a dash.
     var text: String { self?.description ?? "-" }

@@ -100,7 +100,8 @@ struct FlotillaCommand: ParsableCommand {
             """,
         subcommands: [
             ClusterCommand.self, MemberCommand.self, LeaderCommand.self, TransferLeadershipCommand.self,
-            TriggerElectionCommand.self, PutCommand.self, GetCommand.self, DeleteCommand.self, ListCommand.self,
+            TriggerElectionCommand.self, SnapshotCommand.self, PutCommand.self, GetCommand.self, DeleteCommand.self,
+            ListCommand.self,
             CounterCommand.self, ImportCommand.self, OverviewCommand.self, BenchCommand.self, DoctorCommand.self,
         ])
 }
