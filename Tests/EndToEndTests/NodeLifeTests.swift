@@ -65,32 +65,6 @@ import Testing
         }
     }
 
-    @Test func `damage in the middle of the log is refused with file and offset`() async throws {
-        try await LocalCluster.with(1) { cluster in
-            let client = try await cluster.client()
-            _ = try await client.startCluster(ClusterName("kv"), machine: "kv", nodes: cluster.names)
-            let store = client.cluster(try ClusterName("kv"), of: KeyValue.self)
-            for number in 0..<50 {
-                _ = try await store.process(.put(KeyValue.Key("k\(number)"), ByteBuffer(string: "v"), ifIndex: nil))
-            }
-            await client.shutdown()
-            try await cluster["n1"].killed()
-            let file = cluster.dataDirectory(1).appending(path: "wal/0000000000000001.wal")
-            // A byte of the twentieth command, with acknowledged batches behind it.
-            var bytes = try Data(contentsOf: file)
-            let place = try #require(bytes.range(of: Data("k20".utf8))).lowerBound
-            bytes[place] ^= 0x40
-            try bytes.write(to: file)
-            await #expect(throws: EndToEndError.self) { try await cluster.restart("n1") }
-            let printed = cluster["n1"].printed
-            #expect(try await cluster["n1"].ended() == 1)
-            #expect(printed.contains("0000000000000001.wal"))
-            let offset = printed.split(separator: "at offset ").dropFirst().first?.prefix { $0.isNumber }
-            let entry = try #require(offset.flatMap { Int($0) })
-            #expect((entry..<entry + 64).contains(place), "the entry is named whose body is damaged: \(printed)")
-        }
-    }
-
     @Test(arguments: [
         ["0000000000000001"], ["0000000000000002"], ["0000000000000001", "0000000000000002", "0000000000000003"],
     ])
