@@ -64,6 +64,11 @@ extension Kernel {
         if let incoming = server.storage.incoming {
             if incoming.name == name { return continueTransfer(of: server, from: sender) }
             guard name.index > incoming.name.index, !incoming.isWhole else { return }
+        } else {
+            // The others are offered again, and have their turn when one of these is there.
+            guard hostedServers.count(where: { $0.storage.incoming != nil }) < configuration.incomingSnapshots else {
+                return
+            }
         }
         server.storage.incoming = IncomingTransfer(
             name: name, sender: sender, position: .file(offset: 0), askedAt: now, progressAt: now)

@@ -34,6 +34,8 @@ public struct KernelConfiguration: Sendable {
     public var snapshotInterval = 4_096
     /// How many entries before a snapshot are kept for followers that are just behind.
     public var logTail = 8_192
+    /// How many servers of this node may be receiving a snapshot at the same time.
+    public var incomingSnapshots = 8
     /// How many bytes of those are kept at most, as far as whole segments allow.
     public var logTailBytes = 128 << 20
     /// After how many minor compactions segments of which little is left are rewritten.

@@ -68,7 +68,7 @@ public final class FlotillaNode: Service {
     ) async throws {
         let configuration = configuration
         let storage = try await withTaskExecutorPreference(background.executor) {
-            try await NodeStorage.open(configuration)
+            try await NodeStorage.open(configuration) { [logger] in logger.info("recovering: \($0)") }
         }
         log(storage)
         let worker = StorageWorker(

@@ -18,7 +18,11 @@ struct NodeStorage: Sendable {
     let recovered: Handover<RecoveredNode>
 
     /// Opens the directory and reads the log. Everything blocks on files, so it must run on a thread of its own.
-    static func open(_ configuration: NodeConfiguration) async throws -> NodeStorage {
+    ///
+    /// - Parameter progress: is told once a second how far it has got.
+    static func open(
+        _ configuration: NodeConfiguration, progress: @escaping @Sendable (RecoveryProgress) -> Void
+    ) async throws -> NodeStorage {
         let files = AsyncFiles()
         let limits = configuration.segmentLimits
         try limits.validate()
@@ -30,8 +34,18 @@ struct NodeStorage: Sendable {
             let settings = configuration.walSettings(in: directory.walPath)
             let began = flotilla_monotonic_nanoseconds()
             let mode = try await settings.resolveWriteMode(files)
+            let told = Mutex(began)
             let recovered = try await Recovery.run(
-                settings: settings, nodeID: directory.nodeID, dataDirectory: directory.path, files: files)
+                settings: settings, nodeID: directory.nodeID, dataDirectory: directory.path, files: files
+            ) { now in
+                let time = flotilla_monotonic_nanoseconds()
+                let isDue = told.withLock { last in
+                    guard time - last >= 1_000_000_000 else { return false }
+                    last = time
+                    return true
+                }
+                if isDue { progress(now) }
+            }
             var report = recovered.report
             report.nanoseconds = flotilla_monotonic_nanoseconds() - began
             let start = recovered.start

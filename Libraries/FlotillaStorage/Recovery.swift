@@ -13,6 +13,7 @@ public struct Recovery {
     private let settings: WALSettings
     let files: AsyncFiles
     private(set) var reader: WALReader
+    private var progress: @Sendable (RecoveryProgress) -> Void = { _ in }
 
     private init(
         settings: WALSettings, nodeID: NodeID, bases: [ServerUID: RecoveredBase], files: AsyncFiles
@@ -37,14 +38,18 @@ public struct Recovery {
 
     /// Reads the log of a node, and what its servers have in segments and snapshots.
     ///
-    /// - Parameter dataDirectory: the directory that holds the servers' files.
+    /// - Parameters:
+    ///   - dataDirectory: the directory that holds the servers' files.
+    ///   - progress: is told how far it has got, often; it must return soon.
     public static func run(
-        settings: WALSettings, nodeID: NodeID, dataDirectory: String, files: AsyncFiles
+        settings: WALSettings, nodeID: NodeID, dataDirectory: String, files: AsyncFiles,
+        progress: @escaping @Sendable (RecoveryProgress) -> Void = { _ in }
     ) async throws(StorageError) -> sending RecoveredNode {
         try settings.validate()
-        let contents = try await ServersDirectory(of: dataDirectory, files: files).load()
+        let contents = try await ServersDirectory(of: dataDirectory, files: files).load(progress)
         var recovery = Recovery(
             settings: settings, nodeID: nodeID, bases: contents.servers.mapValues(\.base), files: files)
+        recovery.progress = progress
         for damage in contents.damages { recovery.reader.add(damage) }
         try await recovery.read()
         return recovery.result(with: contents)
@@ -77,6 +82,7 @@ public struct Recovery {
         let written = summaries.filter(\.hasBatches)
         reader.begin(with: written.first)
         for (place, summary) in written.enumerated() {
+            progress(.logFiles(place, of: written.count))
             try await reader.read(summary, next: place + 1 < written.count ? written[place + 1] : nil)
         }
         let highest = HighestFile(directory: settings.directory, nodeID: reader.nodeID, files: files)

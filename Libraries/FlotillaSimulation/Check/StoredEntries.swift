@@ -37,8 +37,6 @@ struct StoredEntries {
         return entries
     }
 
-    private static func header(_ bytes: UnsafeRawBufferPointer) -> EntryHeader? {
-        guard bytes.count >= EntryHeader.byteCount, let base = bytes.baseAddress else { return nil }
-        return EntryHeader.loadTrusted(from: base)
-    }
+    /// What is damaged is nothing that a log holds: whoever reads it finds that out.
+    private static func header(_ bytes: UnsafeRawBufferPointer) -> EntryHeader? { try? EntryHeader.load(from: bytes) }
 }

@@ -37,9 +37,13 @@ package struct ServersDirectory: Sendable {
     }
 
     /// Looks at the files of all servers, removing what was never finished. It can be cut off anywhere and repeated.
-    package func load() async throws(StorageError) -> Contents {
+    ///
+    /// - Parameter progress: is told before each server how far it has got.
+    package func load(_ progress: (RecoveryProgress) -> Void = { _ in }) async throws(StorageError) -> Contents {
         var contents = Contents()
-        for uid in try await servers() {
+        let all = try await servers()
+        for (place, uid) in all.enumerated() {
+            progress(.servers(place, of: all.count))
             let directory = SegmentFormat.directory(of: uid, in: path)
             let loaded = try await SegmentSet.load(directory: directory, uid: uid, files: files)
             // Whose the snapshots are is known only when the write-ahead log has said of which cluster the server is.
