@@ -23,6 +23,7 @@ extension Kernel {
         replaceLostMembers()
         watchTransfers()
         retryFlushes()
+        relieveMemory()
         if nextRecording <= now {
             nextRecording = now + .seconds(1)
             recordApplied()
