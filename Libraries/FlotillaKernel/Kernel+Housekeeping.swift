@@ -25,6 +25,7 @@ extension Kernel {
         retryWrites()
         readAgain()
         watchRepairs()
+        relieveMemory()
         if nextRecording <= now {
             nextRecording = now + .seconds(1)
             recordApplied()

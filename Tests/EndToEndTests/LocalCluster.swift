@@ -15,13 +15,24 @@ final class LocalCluster {
     private(set) var nodes: [NodeProcess] = []
     private let ports: [UInt16]
     private let flags: [String]
+    /// Where the data of the first nodes is that are on disks of their own.
+    private(set) var smallDisks: [SmallDisk] = []
 
     /// Starts that many nodes and waits until they serve.
+    ///
+    /// - Parameter smallDisks: how many MiB the file systems hold on which the first nodes have their data, for each of
+    ///   these nodes.
     static func with<Value>(
-        _ count: Int, flags: [String] = [], _ body: (LocalCluster) async throws -> Value
+        _ count: Int, flags: [String] = [], smallDisks: [Int] = [], _ body: (LocalCluster) async throws -> Value
     ) async throws -> Value {
         let cluster = try LocalCluster(count, flags: flags)
         do {
+            for (position, mebibytes) in smallDisks.enumerated() {
+                let directory = cluster.dataDirectory(position + 1)
+                try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+                cluster.smallDisks.append(try await SmallDisk(mebibytes: mebibytes, at: directory))
+            }
+            for number in 1...count { cluster.nodes.append(try cluster.process(number)) }
             for node in cluster.nodes { try await node.ready() }
             let value = try await body(cluster)
             await cluster.remove()
@@ -39,7 +50,6 @@ final class LocalCluster {
         // Small files: what is tested is not how fast a disk fills.
         self.flags = ["--command-max-bytes", "1048576", "--wal-max-size-bytes", "8388608"] + flags
         ports = try Self.freePorts(count)
-        for number in 1...count { nodes.append(try process(number)) }
     }
 
     /// Ports that were free a moment ago, different ones.
@@ -68,7 +78,8 @@ final class LocalCluster {
         let peers = ports.enumerated().filter { $0.offset != number - 1 }.map { ("n\($0.offset + 1)", $0.element) }
         return try NodeProcess(
             "n\(number)", port: ports[number - 1], dataDirectory: dataDirectory(number), directory: directory,
-            peers: peers, flags: flags + extra)
+            peers: peers, flags: flags + extra,
+            launcher: number <= smallDisks.count ? smallDisks[number - 1].launcher : [])
     }
 
     func dataDirectory(_ number: Int) -> URL { directory.appending(path: "data-n\(number)") }
@@ -120,6 +131,7 @@ final class LocalCluster {
     private func remove() async {
         for node in nodes where node.isRunning { node.signal(SIGKILL) }
         for node in nodes { _ = try? await node.ended() }
+        for disk in smallDisks { disk.remove() }
         try? FileManager.default.removeItem(at: directory)
     }
 

@@ -47,17 +47,21 @@ final class NodeProcess: Sendable {
     private let process: Mutex<Process>
 
     /// Starts a node whose standard output and error go to files in `directory`.
+    ///
+    /// - Parameter launcher: a command that replaces itself by the node's, which follows it.
     init(
         _ name: String, port: UInt16, dataDirectory: URL, directory: URL, peers: [(String, UInt16)],
-        flags: [String] = []
+        flags: [String] = [], launcher: [String] = []
     ) throws {
         self.name = name
         self.port = port
         output = directory.appending(path: "\(name)-\(UUID().uuidString).out")
         let process = Process()
-        process.executableURL = Binaries.path("flotilla-node")
+        process.executableURL = URL(filePath: "/usr/bin/env")
         process.arguments =
-            ["--name", name, "--listen", "127.0.0.1:\(port)", "--data-dir", dataDirectory.path()]
+            launcher + [Binaries.path("flotilla-node").path()] + [
+                "--name", name, "--listen", "127.0.0.1:\(port)", "--data-dir", dataDirectory.path(),
+            ]
             + peers.flatMap { ["--peer", "\($0.0)=127.0.0.1:\($0.1)"] } + flags
         try Data().write(to: output)
         let handle = try FileHandle(forWritingTo: output)

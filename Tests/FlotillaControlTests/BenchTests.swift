@@ -1,5 +1,6 @@
 import FlotillaTestNode
 import FlotillaWire
+import Foundation
 import Testing
 
 @Suite("The benchmark", .timeLimit(.minutes(1)))
@@ -35,6 +36,26 @@ struct BenchTests {
             #expect(report.value_size == 16)
             #expect(report.latency_ms.p50 <= report.latency_ms.p99)
             #expect(report.latency_ms.p99 <= report.latency_ms.max)
+        }
+    }
+
+    @Test("Operations come at a steady rate, and the latency of each is written down")
+    func rate() async throws {
+        try await withNode { endpoint, _ in
+            let file = try TemporaryFile("")
+            let ran = await flotilla(
+                "bench", "--rate", "200", "--seconds", "0.5", "--warm-up", "0", "--in-flight", "20", "--connections",
+                "2", "--samples", file.path, "--output", "json", "--endpoints", endpoint)
+            #expect(ran.exitCode == 0)
+            let report: Report = try ran.json()
+            #expect(report.errors == 0)
+            let lines = try String(contentsOfFile: file.path, encoding: .utf8).split(separator: "\n")
+            // 100 are due; a machine that is busy may be late with the last ones, never early.
+            #expect((50...102).contains(lines.count), "\(lines.count)")
+            let starts = lines.compactMap { $0.split(separator: " ").first.flatMap { UInt64($0) } }.sorted()
+            #expect(starts.count == lines.count)
+            #expect((starts.last ?? 0) - (starts.first ?? 0) <= 500_000_000)
+            #expect(lines.allSatisfy { $0.split(separator: " ").count == 2 })
         }
     }
 

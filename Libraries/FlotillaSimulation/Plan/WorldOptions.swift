@@ -61,6 +61,8 @@ package struct WorldOptions: Equatable, Sendable {
     package var logTailBytes = 128 << 20
     /// How much of a snapshot goes to another node at once.
     package var partBytes = 256 << 10
+    /// How much may be in memory before commands are refused.
+    package var memoryTableBytes = 1 << 30
 
     /// How long nothing may become durable before leaders hand over, and before the node ends.
     package var diskStallMilliseconds = 1_000
@@ -83,6 +85,7 @@ package struct WorldOptions: Equatable, Sendable {
         configuration.diskStallLimit = .milliseconds(diskStallMilliseconds)
         configuration.diskHangLimit = .milliseconds(diskHangMilliseconds)
         configuration.flushBytes = flushBytes
+        configuration.memoryTableBytes = memoryTableBytes
         configuration.logFilesBehind = logFilesBehind
         configuration.carryBytes = carryBytes
         configuration.carriedBytesPerFile = walFileBytes / 8
@@ -131,6 +134,7 @@ extension WorldOptions {
         followerWindowEntries = random.pick([4, 64, 32_768])
         drawStorage(seed: seed)
         drawDiskLimits(seed: seed)
+        drawMemory(seed: seed)
         straggler = .draw(seed: seed, nodes: nodes, clusters: count)
     }
 
@@ -174,6 +178,12 @@ extension WorldOptions {
         diskHangMilliseconds = random.pick([1_500, 3_000, 10_000, 3_600_000])
     }
 
+    /// Less than a log file holds, or than the files hold together that wait, or more than is ever written.
+    private mutating func drawMemory(seed: UInt64) {
+        var random = Randomness.of("memory", seed: seed)
+        memoryTableBytes = random.pick([16 << 10, 256 << 10, 1 << 30])
+    }
+
     private mutating func drawDisk(_ random: inout Randomness) {
         disk.takesDirect = random.chance(perMille: 600)
         disk.tearsSectors = random.chance(perMille: 500)
@@ -197,7 +207,8 @@ extension WorldOptions: CustomStringConvertible {
             sync \(syncMethod.rawValue)\(disk.takesDirect ? "" : ", no direct writes"), \
             files of \(walFileBytes >> 10) KiB, \(logFilesBehind) behind, flushed from \(flushBytes) bytes on, written again \
             up to \(carryBytes), segments of \(segmentLimits.maxEntries), snapshots each \(snapshotBytes >> 10) KiB, sent in parts of \(partBytes), \
-            tail \(logTail) and \(logTailBytes) bytes; disks slow after \(diskStallMilliseconds) ms, hung after \(diskHangMilliseconds); \
+            tail \(logTail) and \(logTailBytes) bytes, \(memoryTableBytes >> 10) KiB in memory; \
+            disks slow after \(diskStallMilliseconds) ms, hung after \(diskHangMilliseconds); \
             election timeout \(electionTimeoutMilliseconds) ms, \
             appends of \(appendBytes) bytes, window \(followerWindowEntries)\
             \(straggler.map { "; at the end \($0)" } ?? "")

@@ -24,7 +24,10 @@ struct BenchCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
         abstract: "Measures a cluster in a closed loop: each answer is followed by the next operation.",
-        discussion: "The cluster must exist. The mix 'command' needs one whose machine is counter.")
+        discussion: """
+            The cluster must exist. The mix 'command' needs one whose machine is counter. With --rate operations come \
+            when they are due instead, and their latency counts from then, even if as many as may be open are open.
+            """)
 
     @Option(help: "How many operations are open at a time.") var inFlight = 64
     @Option(help: "Over how many connections they are spread.") var connections = 1
@@ -34,6 +37,14 @@ struct BenchCommand: ControlCommand {
     @Option(help: "What is done: put, get, mixed or command.") var mix: BenchMix = .put
     @Option(help: ArgumentHelp("How long to run before measuring.", valueName: "seconds")) var warmUp: Double = 1
     @Option(help: "How many different keys are used.") var keys = 10_000
+    @Option(
+        help: ArgumentHelp("How many operations are begun in a second, if not as many as can be.", valueName: "number"))
+    var rate: Double?
+    @Option(
+        help: ArgumentHelp(
+            "Where to write a line for each operation: when it was due by the monotonic clock in nanoseconds, and its latency in microseconds.",
+            valueName: "file"))
+    var samples: String?
     @OptionGroup var global: GlobalOptions
 
     func validate() throws {
@@ -47,6 +58,9 @@ struct BenchCommand: ControlCommand {
         }
         guard (0...Limits.commandBytesDefault / 2).contains(valueSize) else {
             throw ValidationError("--value-size: 0 to \(Limits.commandBytesDefault / 2)")
+        }
+        guard rate.map({ (0.001...10_000_000).contains($0) }) ?? true else {
+            throw ValidationError("--rate: 0.001 to 10000000")
         }
         guard seconds > 0, seconds <= 86_400, warmUp >= 0, warmUp <= 86_400, (1...10_000_000).contains(keys) else {
             throw ValidationError("--seconds, --warm-up and --keys must be positive")
@@ -106,6 +120,7 @@ struct BenchCommand: ControlCommand {
             var total = BenchTally()
             for try await tally in group { total.add(tally) }
             let throttled = await self.throttled(clients) - before
+            if let samples { try total.samples.write(to: samples) }
             if total.completed == 0, let error = total.lastError { throw error }
             return BenchReport(self, total, throttled: throttled)
         }
@@ -117,7 +132,10 @@ struct BenchCommand: ControlCommand {
         var lanes: [any BenchLane] = []
         for (number, client) in clients.enumerated() {
             let cluster: ClusterClient<Work.Machine> = try await global.cluster(client, mix.machine)
-            lanes.append(BenchLoop(cluster, work(number)))
+            lanes.append(
+                BenchLoop(
+                    cluster, work(number), pace: rate.map { BenchPace(rate: $0 / Double(connections)) },
+                    keepsSamples: samples != nil))
         }
         return lanes
     }

@@ -19,12 +19,15 @@ struct BenchTally: Sendable {
     /// Microseconds from an operation's submission to its notification.
     var latencies = Histogram<UInt64>(
         lowestDiscernibleValue: 1, highestTrackableValue: 600_000_000, numberOfSignificantValueDigits: .three)
+    /// The same one by one, if they are wanted.
+    var samples = BenchSamples()
     var completed: UInt64 = 0
     var errors: UInt64 = 0
     var lastError: FlotillaError?
 
     mutating func add(_ other: BenchTally) {
         latencies.add(other.latencies)
+        samples.add(other.samples)
         completed += other.completed
         errors += other.errors
         lastError = lastError ?? other.lastError
