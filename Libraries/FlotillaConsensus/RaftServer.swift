@@ -101,6 +101,8 @@ public struct RaftServer: Sendable {
         adoptConfiguration(now: now)
         let isFresh = hardState.term == .zero && lastIndex == .zero
         armElectionTimer(isFresh ? settings.freshStartDelay : settings.electionDelay, now: now)
+        // Whoever is the only voter has nobody to wait for.
+        if canCampaign, isVoter, configuration.voters.count == 1 { electionDeadline = now }
     }
 
     /// Takes one event and adds what follows from it to `actions`.

@@ -6,6 +6,9 @@ import Synchronization
 /// A job resumes on its own executor: in production the task prefers a background thread on which a
 /// `PosixFileSystem` works, in a simulator a deterministic queue. Nothing here chooses a thread.
 public final class AsyncFiles: Sendable {
+    /// How much is written in the background before it is synced.
+    static let burstBytes = 4 << 20
+
     private typealias Continuation = CheckedContinuation<Result<FileValue, FileSystemError>, Never>
 
     private final class Waiting: Sendable {

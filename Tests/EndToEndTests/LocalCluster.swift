@@ -52,26 +52,30 @@ final class LocalCluster {
         ports = try Self.freePorts(count)
     }
 
-    /// Ports that were free a moment ago, different ones.
+    /// Ports that were free a moment ago, different ones. They are below those that the system gives to connections, so
+    /// that none of these takes one before its node does.
     private static func freePorts(_ count: Int) throws -> [UInt16] {
         var held: [Int32] = []
         defer { for descriptor in held { close(descriptor) } }
-        return try (0..<count).map { _ in
+        var ports: [UInt16] = []
+        for _ in 0..<1_000 where ports.count < count {
+            let port = UInt16.random(in: 10_000..<32_000)
             let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
             guard descriptor >= 0 else { throw EndToEndError("no socket: \(errno)") }
             held.append(descriptor)
             var address = sockaddr_in()
             address.sin_family = sa_family_t(AF_INET)
+            address.sin_port = port.bigEndian
             address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-            var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-            let bound = withUnsafeMutablePointer(to: &address) { pointer in
+            let bound = withUnsafePointer(to: &address) { pointer in
                 pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
-                    bind(descriptor, pointer, length) == 0 && getsockname(descriptor, pointer, &length) == 0
+                    bind(descriptor, pointer, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
                 }
             }
-            guard bound else { throw EndToEndError("no free port: \(errno)") }
-            return UInt16(bigEndian: address.sin_port)
+            if bound { ports.append(port) }
         }
+        guard ports.count == count else { throw EndToEndError("no free ports") }
+        return ports
     }
 
     private func process(_ number: Int, extra: [String] = []) throws -> NodeProcess {

@@ -51,6 +51,15 @@ import Testing
         #expect(fleet[1].deadline == nil)
     }
 
+    @Test func `a single voter waits for nobody after a restart`() {
+        let fleet = Fleet(1, logs: [1: "1 1"])
+        fleet.advance(by: .zero)
+        #expect(fleet[1].role == .leader)
+        let several = Fleet(3, logs: [1: "1 1", 2: "1 1", 3: "1 1"])
+        several.advance(by: .zero)
+        #expect((1...3).allSatisfy { several[$0].role == .follower })
+    }
+
     @Test func `a log that ends in an earlier term, or is shorter, gets no vote`() {
         let fleet = Fleet(3, logs: [1: "1 1 1 1", 2: "1 2", 3: "1 2 2"], terms: [1: 2])
         fleet.campaign(3)

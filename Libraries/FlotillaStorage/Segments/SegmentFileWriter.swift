@@ -15,6 +15,7 @@ struct SegmentFileWriter: Sendable {
     private let chunk: AlignedMemory
     private var isOpen = true
     private var filled = 0
+    private var unsynced = 0
     private var written = UInt64(SegmentFormat.entriesOffset)
 
     /// Makes the file.
@@ -53,7 +54,12 @@ struct SegmentFileWriter: Sendable {
         guard filled > 0 else { return }
         try await files.perform(.write(file, at: written, count: filled, from: chunk))
         written += UInt64(filled)
+        unsynced += filled
         filled = 0
+        // Bit by bit: the writes of the log would wait behind a large burst at the end.
+        guard unsynced >= AsyncFiles.burstBytes else { return }
+        unsynced = 0
+        try await files.perform(.syncData(file))
     }
 
     /// Writes tail and header, and makes the file durable, still under its temporary name.

@@ -9,6 +9,7 @@ struct SnapshotSink {
     private let seed: UInt32
     private var written: UInt64 = 0
     private var filled = 0
+    private var unsynced = 0
     private var tally = SnapshotTally()
 
     /// Begins a file that is open and empty with its header and metadata.
@@ -75,7 +76,12 @@ struct SnapshotSink {
             try await files.perform(.write(file, at: offset, count: count, from: memory))
         }
         written += UInt64(count)
+        unsynced += count
         filled = 0
+        // Bit by bit: the writes of the log would wait behind a large burst at the end.
+        guard unsynced >= AsyncFiles.burstBytes else { return }
+        unsynced = 0
+        try await asStorageError { () async throws(FileSystemError) in try await files.perform(.syncData(file)) }
     }
 }
 
