@@ -151,13 +151,14 @@ extension Kernel {
         start(.commit(incoming.name), of: server.uid, .commit(incoming.name))
     }
 
-    /// The snapshot and all that it needs is durable: the machine is made of it.
+    /// The snapshot and all that it needs is durable: the machine is made of it. Until that is done and the log makes way,
+    /// nothing of the old log may be written into segments: they would be newer than those that have just come, and hide
+    /// them.
     func committed(
         _ name: SnapshotName, _ file: SnapshotFile, _ metadata: SnapshotMetadata, _ segments: [Segment],
         for server: HostedServer
     ) {
         server.storage.incoming = nil
-        server.storage.isWritingSegments = false
         server.storage.snapshots.insert(file)
         for segment in segments { _ = server.storage.segments.add(segment) }
         restoreMachine(of: server, from: file, metadata)
@@ -188,6 +189,9 @@ extension Kernel {
         refreshMembers(of: server)
         output.records.append(.snapshotFloor(server.uid, file.index, file.term))
         letGo(of: server)
+        server.storage.isWritingSegments = false
+        repairIfWanted(server)
+        flushWhatWaits(of: server)
     }
 
     /// Who waited for an entry that the snapshot covers will not hear what it gave.

@@ -274,6 +274,7 @@ package final class World {
 
     func rejected(_ attempt: Attempt, _ error: FlotillaError) {
         trace.add(scheduler.now, .rejected, UInt64(attempt.client), UInt64(error.code.rawValue))
+        if error.code == .internalError { fail(.kernel, "\(attempt.work) of \(attempt.cluster) is refused: \(error)") }
     }
 
     func givenUp(_ attempt: Attempt) {

@@ -70,7 +70,7 @@ extension RecoveredServer {
         configurations new: [(index: LogIndex, configuration: ClusterConfiguration)]
     ) -> Bool {
         if let gap = beforeGap, record.first < entries.firstIndex { fillGap(gap, from: record.first) }
-        let known = sharedWithSegments(record, runs)
+        let known = sharedWithTable(record, runs, behind: sharedWithSegments(record, runs))
         if record.first <= snapshot.index, snapshot.index <= record.last {
             termAtSnapshot = runs.last { $0.first <= snapshot.index }?.term
         }
@@ -182,6 +182,23 @@ extension RecoveredServer {
             guard termRuns[own].term == runs[other].term else { break }
             let ownEnd = own + 1 < termRuns.count ? termRuns[own + 1].first.previous : entries.firstIndex.previous
             index = min(ownEnd, entries.firstIndex.previous, end(of: runs[other], in: runs, record)).next
+        }
+        return index.previous
+    }
+
+    /// The last of the record's entries behind an index that was read before: they are written once more, as they were.
+    /// What stands behind them stays, for only a part of what is written once more may have got there before a crash.
+    private func sharedWithTable(
+        _ record: EntriesRecord, _ runs: [(first: LogIndex, term: Term)], behind known: LogIndex
+    ) -> LogIndex {
+        var index = known.next
+        guard index >= entries.firstIndex else { return known }
+        while index <= min(entries.lastIndex, record.last) {
+            guard let own = termRuns.lastIndex(where: { $0.first <= index }),
+                let other = runs.lastIndex(where: { $0.first <= index }), termRuns[own].term == runs[other].term
+            else { break }
+            let ownEnd = own + 1 < termRuns.count ? termRuns[own + 1].first.previous : entries.lastIndex
+            index = min(ownEnd, entries.lastIndex, end(of: runs[other], in: runs, record)).next
         }
         return index.previous
     }

@@ -194,4 +194,30 @@ enum Samples {
         #expect(client.response(client.ask(.takeSnapshot(server.uid, timeoutMilliseconds: 5_000))) == .done)
         #expect(fleet[1].jobs.isEmpty)
     }
+
+    @Test func `nothing is flushed between the end of a transfer and the installation`() throws {
+        let (fleet, server, client) = try started()
+        #expect(client.number(client.add(3, to: server.uid)[0]) == 3)
+        let kernel = fleet[1].kernel
+        let name = SnapshotName(index: 9, term: 1)
+        server.storage.incoming = IncomingTransfer(
+            name: name, sender: server.uid, position: .file(offset: 0), askedAt: kernel.now, progressAt: kernel.now,
+            isWhole: true)
+        kernel.installIfWhole(server)
+        fleet.settle()
+        let metadata = SnapshotMetadata(
+            cluster: server.creation.clusterID, index: 9, term: 1, time: 1, machineVersion: 0,
+            machine: server.creation.machine, configuration: server.core.configuration, configurationIndex: .zero)
+        var installed = Samples.segment(of: server.uid, 2...2, number: 7)
+        installed.kind = .installed(index: 9, term: 1)
+        try end(fleet, with: .success(.committed(Samples.snapshot(of: server.uid, 9), metadata, [installed])))
+        guard case .restore? = fleet[1].jobs.first?.work else {
+            Issue.record("the machine is not made: \(fleet[1].jobs)")
+            return
+        }
+        kernel.startFlush(of: server, through: server.table.lastIndex)
+        fleet.settle()
+        #expect(!fleet[1].jobs.contains { if case .flush = $0.work { true } else { false } })
+        #expect(server.storage.segments.lookUp(2)?.number == 7)
+    }
 }

@@ -131,6 +131,24 @@ import Testing
         #expect(found.servers.isEmpty && found.lost.first?.damage?.entries == 31...39, "without that they are missing")
     }
 
+    @Test func whatIsWrittenOnceMoreOnlyInPartLosesNothingBehindIt() async throws {
+        for end in [2, 5] as [UInt64] {
+            let server = try await read(
+                base(through: 0), Sample.entries(1, 1...5, term: 1), Sample.entries(1, 6...12, term: 2),
+                Sample.entries(1, 1...end, term: 1))
+            #expect(server.table.firstIndex == 1 && server.table.lastIndex == 12)
+            #expect(runs(server) == [1, 1, 6, 2])
+        }
+        let more = try await read(
+            base(through: 0), Sample.entries(1, 1...5, term: 1), Sample.entries(1, 6...12, term: 2),
+            Sample.entries(1, 1...5, term: 1), Sample.entries(1, 6...9, term: 2), Sample.entries(1, 10...15, term: 2))
+        #expect(more.table.lastIndex == 15 && runs(more) == [1, 1, 6, 2])
+        // Another term is another entry, and what follows is truncated.
+        let other = try await read(
+            base(through: 0), Sample.entries(1, 1...12, term: 1), Sample.entries(1, 4...6, term: 2))
+        #expect(other.table.lastIndex == 6 && runs(other) == [1, 1, 4, 2])
+    }
+
     @Test func onlyAPartOfWhatTheSnapshotCoversMayBeWrittenOnceMore() async throws {
         let server = try await read(
             base(snapshot: SnapshotName(index: 14, term: 1), through: 3), .snapshotFloor(Sample.uid(1), 14, 1),
