@@ -1,4 +1,6 @@
+import FlotillaConsensus
 import FlotillaKernel
+import FlotillaStorage
 import FlotillaWire
 import NIOCore
 
@@ -233,7 +235,9 @@ package final class World {
 
     func heard(_ event: KernelEvent, from host: Int) {
         switch event {
-        case .machineHalted(let server, let reason): fail(.kernel, "the machine of \(server) is halted: \(reason)")
+        case .machineHalted(let server, let reason):
+            guard !isRemoved(server, from: host) else { break }
+            fail(.kernel, "the machine of \(server) is halted: \(reason)")
         case .snapshotFailed(let server, let reason): fail(.kernel, "no snapshot of \(server) can be taken: \(reason)")
         case .serverLost(let uid, _, let reason):
             report.lostServers += 1
@@ -250,6 +254,14 @@ package final class World {
             .effectDropped, .memberRefused:
             break
         }
+    }
+
+    /// Whether a server on a damaged disk was removed from its cluster: it has nobody to fetch anything from, and nobody
+    /// needs it.
+    private func isRemoved(_ id: ServerID, from host: Int) -> Bool {
+        guard computers[host].isDamaged else { return false }
+        let servers = computers[host].serving?.kernel?.hostedServers ?? []
+        return servers.contains { $0.creation.id == id && $0.core.configuration.member($0.uid) == nil }
     }
 
     func invoked(_ attempt: Attempt) {
