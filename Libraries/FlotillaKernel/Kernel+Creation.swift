@@ -125,6 +125,7 @@ extension Kernel {
         freeSlots.append(server.slot)
         serversByUID[server.uid] = nil
         serversWithLostMembers.removeAll { $0 === server }
+        serversInRepair.removeAll { $0 === server }
         serversByCluster[server.creation.clusterID] = nil
         if serversByName[server.creation.clusterName] === server { serversByName[server.creation.clusterName] = nil }
         memoryBytes -= server.table.byteCount

@@ -156,7 +156,7 @@ import Testing
             let lender = try #require(others.first { !$0.jobs.isEmpty })
             try end(on: lender, with: .success(.lookedUp([nil])))
         }
-        #expect(server.isDeleted)
+        #expect(server.isDeleted && node.kernel.serversInRepair.isEmpty)
         #expect(node.log.contains { if case .serverLost(server.uid) = $0 { true } else { false } })
         #expect(node.events.contains { if case .serverLost(server.uid, _, _) = $0 { true } else { false } })
         let leader = try #require(fleet.leader(of: "c"))
