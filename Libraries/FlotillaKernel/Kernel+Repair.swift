@@ -14,8 +14,9 @@ struct Repair {
     /// Who was asked last, and when.
     var asked: ServerUID?
     var askedAt: Instant
-    /// The members that do not have the next one.
+    /// The members that do not have the next one, and since when none of them has had it.
     var without: Set<ServerUID> = []
+    var nobodySince: Instant?
     /// Whether the new segment is being written.
     var isWriting = false
 }
@@ -25,6 +26,9 @@ struct Repair {
 extension Kernel {
     /// How long to wait for an answer before another member is asked.
     private static let patience = Duration.seconds(1)
+    /// How long all members must say that they do not have an entry: one may not have committed it yet, or its disk may be
+    /// well again in a moment.
+    private static let lastPatience = Duration.seconds(10)
     /// How much is sent at once, unless a single entry is longer.
     private static let replyBytes = 256 << 10
 
@@ -78,11 +82,7 @@ extension Kernel {
         }
         let others = server.members.filter { $0.uid != server.uid }
         guard others.contains(where: { !repair.without.contains($0.uid) }) else {
-            return lose(
-                server,
-                because:
-                    "no member of \(server.creation.clusterName) has entry \(missing[repair.found]) any more, which "
-                    + "is damaged here")
+            return nobodyHas(missing[repair.found], repair, of: server)
         }
         let able = others.filter { !repair.without.contains($0.uid) && $0.peer?.isUp == true }
         // Whoever did not answer in time comes last.
@@ -96,6 +96,18 @@ extension Kernel {
         send(.entriesRequest(EntriesRequest(address: address, indexes: Array(next))), to: peer)
     }
 
+    private func nobodyHas(_ index: LogIndex, _ repair: Repair, of server: HostedServer) {
+        let since = repair.nobodySince ?? now
+        guard now - since < Self.lastPatience else {
+            let cluster = server.creation.clusterName
+            return lose(server, because: "no member of \(cluster) has entry \(index) any more, which is damaged here")
+        }
+        server.storage.repair?.nobodySince = since
+        server.storage.repair?.without = []
+        server.storage.repair?.asked = nil
+        server.storage.repair?.askedAt = now
+    }
+
     func receive(_ reply: EntriesReply, from peer: Peer) {
         guard let server = serversByUID[reply.address.target], server.creation.clusterID == reply.address.cluster,
             let repair = server.storage.repair, let missing = repair.missing, repair.found < missing.count,
@@ -106,6 +118,7 @@ extension Kernel {
             server.storage.repair?.found += count
             server.storage.repair?.entries.writeImmutableBuffer(reply.entries)
             server.storage.repair?.without = []
+            server.storage.repair?.nobodySince = nil
             server.storage.repair?.asked = nil
         } else {
             server.storage.repair?.without.insert(reply.address.sender)
