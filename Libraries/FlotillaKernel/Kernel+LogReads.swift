@@ -99,20 +99,22 @@ extension Kernel {
     }
 
     func couldNotLookUp(_ reads: [WaitingEntryRead], _ error: StorageError, of server: HostedServer) {
-        if error.code == .corrupt, repair(server, error) {
-            let busy = FlotillaError(
-                .busy, "an entry that the query needs is damaged, and fetched from the other members: \(error)")
-            for read in reads {
-                if let link = links[read.link] { reject([read.correlation], server: server.uid, busy, on: link) }
-            }
-            return
+        if error.code == .fileSystem {
+            server.counters.failedReads += 1
+            for read in reads { refuse(read, of: server, "an entry that it needs can't be read now: \(error)", .busy) }
+        } else if error.code == .corrupt, repair(server, error) {
+            let reason = "an entry that it needs is damaged, and fetched from the other members: \(error)"
+            for read in reads { refuse(read, of: server, reason, .busy) }
+        } else {
+            for read in reads { refuse(read, of: server, "an entry that it needs can't be read: \(error)") }
         }
-        for read in reads { refuse(read, of: server, "an entry that it needs can't be read: \(error)") }
     }
 
-    private func refuse(_ read: WaitingEntryRead, of server: HostedServer, _ reason: String) {
+    private func refuse(
+        _ read: WaitingEntryRead, of server: HostedServer, _ reason: String, _ code: FlotillaError.Code = .internalError
+    ) {
         guard let link = links[read.link] else { return }
-        let refusal = FlotillaError(.internalError, "the query can't be answered: \(reason)")
+        let refusal = FlotillaError(code, "the query can't be answered: \(reason)")
         reject([read.correlation], server: server.uid, refusal, on: link)
     }
 }

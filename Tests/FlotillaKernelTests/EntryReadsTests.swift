@@ -176,6 +176,18 @@ private struct Fickle: StateMachine {
         #expect(rejection.message.contains("segment 7"))
     }
 
+    @Test func `what the disk refuses to give may be asked for again`() throws {
+        let (fleet, server, client) = try keys()
+        server.table.release(through: server.applied)
+        ask([encoded(KeyValue.Query.get(Self.a))], of: server, client, fleet)
+        endLookUps(of: fleet) { _ throws(StorageError) in
+            throw StorageError(FileSystemError(operation: "read", path: "/servers/a", errno: 5))
+        }
+        let rejection = try #require(client.rejection(1_000))
+        #expect(rejection.code == .busy && rejection.message.contains("/servers/a"))
+        #expect(server.failure == nil && server.counters.failedReads == 1)
+    }
+
     @Test func `a read that is late is answered from the entries that it is handed`() throws {
         let (fleet, server, client) = try keys()
         let kernel = fleet[1].kernel
