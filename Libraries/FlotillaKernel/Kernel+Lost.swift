@@ -81,6 +81,7 @@ extension Kernel {
             let role: MemberRole = old.role == .nonVoter ? .nonVoter : .promotable(target: .zero)
             let new = Member(
                 id: old.id, uid: .random(using: &random), nodeID: old.nodeID, address: peer.address, role: role)
+            // Whoever may not change the members at the moment tries again at the next round.
             guard (try? change(.replace(uid, by: new), by: server)) != nil else { continue }
             output.events.append(.memberReplaced(server.creation.clusterName, peer.name))
             return invite(new.uid, of: server, on: peer)

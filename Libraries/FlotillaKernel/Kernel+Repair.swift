@@ -135,6 +135,7 @@ extension Kernel {
             var count = 0
             for index in expected where offset < bytes.count {
                 let rest = UnsafeRawBufferPointer(rebasing: bytes[offset...])
+                // Whatever is wrong with it, it is not the entry, and somebody else is asked.
                 guard let header = try? EntryHeader.verify(rest), header.index == index,
                     server.core.logTerms.term(at: index).map({ $0 == header.term }) ?? true
                 else { return 0 }

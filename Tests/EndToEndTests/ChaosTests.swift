@@ -108,7 +108,7 @@ import Testing
     private func examine(_ cluster: LocalCluster) async throws {
         for node in cluster.nodes { node.signal(SIGTERM) }
         for node in cluster.nodes { #expect(try await node.ended() == 0) }
-        let unexpected = cluster.printedLines.filter {
+        let unexpected = try cluster.printedLines.filter {
             $0.contains(" error ") || $0.contains(" critical ") || $0.contains("Fatal")
         }
         #expect(unexpected == [])
@@ -157,7 +157,7 @@ private struct Chaos {
         case 0: try await kill(names)
         case 1...3: try await kill(Array(names.prefix(2)))
         case 4...6:
-            // Once more while it recovers.
+            // Once more while it recovers, at whatever it does then.
             try await cluster[names[0]].killed()
             try cluster.begin(names[0])
             try await Task.sleep(for: .milliseconds(Int.random(in: 0...60, using: &random)))

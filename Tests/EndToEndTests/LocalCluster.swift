@@ -110,10 +110,13 @@ final class LocalCluster {
 
     /// Every line that any process of any node has printed.
     var printedLines: [String] {
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: directory.path())) ?? []
-        return names.sorted().filter { $0.hasSuffix(".out") }.flatMap { name in
-            let text = (try? String(contentsOf: directory.appending(path: name), encoding: .utf8)) ?? ""
-            return text.split(separator: "\n").map(String.init)
+        get throws {
+            let names = try FileManager.default.contentsOfDirectory(atPath: directory.path())
+            return try names.sorted().filter { $0.hasSuffix(".out") }.flatMap { name in
+                // What a killed process has printed may end within a character.
+                let text = String(decoding: try Data(contentsOf: directory.appending(path: name)), as: UTF8.self)
+                return text.split(separator: "\n").map(String.init)
+            }
         }
     }
 

@@ -220,4 +220,20 @@ enum Samples {
         #expect(!fleet[1].jobs.contains { if case .flush = $0.work { true } else { false } })
         #expect(server.storage.segments.lookUp(2)?.number == 7)
     }
+
+    @Test func `only so many snapshots come to a node at once`() throws {
+        var configuration = KernelConfiguration()
+        configuration.incomingSnapshots = 1
+        let fleet = try KernelFleet(1, configuration: configuration)
+        for name in ["a", "b"] { try fleet.start(name, machine: "counter", on: [1]) }
+        let first = try #require(fleet.server("a", on: 1))
+        let second = try #require(fleet.server("b", on: 1))
+        for server in [first, second] {
+            fleet[1].kernel.wantSnapshot(9, term: 1, of: server, from: ServerUID(high: 9, low: 9))
+        }
+        #expect(first.storage.incoming != nil && second.storage.incoming == nil)
+        first.storage.incoming = nil
+        fleet[1].kernel.wantSnapshot(9, term: 1, of: second, from: ServerUID(high: 9, low: 9))
+        #expect(second.storage.incoming != nil, "it has its turn when it is offered again")
+    }
 }
