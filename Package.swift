@@ -103,7 +103,11 @@ let tests: [Target] = [
         path: "Tests/FlotillaStorageTests", swiftSettings: swift),
     .testTarget(
         name: "FlotillaNodeTests",
-        dependencies: ["FlotillaNode", "FlotillaStorage", "FlotillaWire", "CFlotilla", nioCore],
+        dependencies: [
+            "FlotillaNode", "FlotillaClient", "FlotillaMachine", "FlotillaStorage", "FlotillaWire", "CFlotilla",
+            nioCore,
+            logging,
+        ],
         path: "Tests/FlotillaNodeTests", swiftSettings: swift),
     .testTarget(
         name: "FlotillaWireTests", dependencies: ["FlotillaWire", "CFlotilla", nioCore],

@@ -30,6 +30,19 @@ int flotilla_open_flag_data_sync(void) {
 #endif
 }
 
+int flotilla_write_out(int file, int64_t offset, int64_t count) {
+#if defined(__linux__)
+    return sync_file_range(
+        file, offset, count,
+        SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+#else
+    (void)file;
+    (void)offset;
+    (void)count;
+    return 0;
+#endif
+}
+
 static uint64_t nanoseconds(clockid_t clock) {
     struct timespec now;
     clock_gettime(clock, &now);

@@ -49,37 +49,38 @@ public final class FlotillaNode: Service {
         let background = BackgroundThread(name: "flotilla-io")
         let reading = BackgroundThread(name: "flotilla-read")
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        var storage: NodeStorage?
         do {
-            try await run(on: group, background: background, reading: reading)
+            let opened = try await open(on: background)
+            storage = opened
+            let worker = StorageWorker(
+                dataDirectory: opened.directory.path, limits: opened.segmentLimits, files: opened.files)
+            let jobs = JobThreads(worker: worker, slow: background, urgent: reading)
+            try await run(opened, on: group.next(), background: background, jobs: jobs)
         } catch {
             await end(group, error.mayHang ? [] : [background, reading])
+            // The error that ended the node is the one to tell; the lock goes, so that it can be started again.
+            if !error.mayHang { try? await storage?.unlock() }
             throw error
         }
         await end(group, [background, reading])
+        // Last of all: whoever has the lock must find nobody else at work on the files.
+        try await storage?.unlock()
     }
 
-    private func end(_ group: MultiThreadedEventLoopGroup, _ threads: [BackgroundThread]) async {
-        do { try await group.shutdownGracefully() } catch { logger.warning("the event loop ended with \(error)") }
-        for thread in threads { thread.stop() }
-    }
-
-    private func run(
-        on group: MultiThreadedEventLoopGroup, background: BackgroundThread, reading: BackgroundThread
-    ) async throws {
+    private func open(on thread: BackgroundThread) async throws -> NodeStorage {
         let configuration = configuration
-        let storage = try await withTaskExecutorPreference(background.executor) {
+        let storage = try await withTaskExecutorPreference(thread.executor) {
             try await NodeStorage.open(configuration) { [logger] in logger.info("recovering: \($0)") }
         }
         log(storage)
-        let worker = StorageWorker(
-            dataDirectory: storage.directory.path, limits: storage.segmentLimits, files: storage.files)
-        let jobs = JobThreads(worker: worker, slow: background, urgent: reading)
-        do { try await run(storage, on: group.next(), background: background, jobs: jobs) } catch {
-            // The error that ended the node is the one to tell; the lock goes, so that it can be started again.
-            if !error.mayHang { try? await storage.directory.close(storage.files) }
-            throw error
-        }
-        try await storage.directory.close(storage.files)
+        return storage
+    }
+
+    /// Waits for the jobs that are on their way, then for the event loop, to which they tell what came of them.
+    private func end(_ group: MultiThreadedEventLoopGroup, _ threads: [BackgroundThread]) async {
+        for thread in threads { thread.stop() }
+        do { try await group.shutdownGracefully() } catch { logger.warning("the event loop ended with \(error)") }
     }
 
     private func run(

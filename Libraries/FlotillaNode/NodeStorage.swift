@@ -17,6 +17,9 @@ struct NodeStorage: Sendable {
     /// What was found, for the kernel to take once.
     let recovered: Handover<RecoveredNode>
 
+    /// Lets go of the directory: another process, or another node in this one, may open it.
+    func unlock() async throws(StorageError) { try await directory.close(files) }
+
     /// Opens the directory and reads the log. Everything blocks on files, so it must run on a thread of its own.
     ///
     /// - Parameter progress: is told once a second how far it has got.

@@ -6,9 +6,6 @@ import Synchronization
 /// A job resumes on its own executor: in production the task prefers a background thread on which a
 /// `PosixFileSystem` works, in a simulator a deterministic queue. Nothing here chooses a thread.
 public final class AsyncFiles: Sendable {
-    /// How much is written in the background before it is synced.
-    static let burstBytes = 4 << 20
-
     private typealias Continuation = CheckedContinuation<Result<FileValue, FileSystemError>, Never>
 
     private final class Waiting: Sendable {
@@ -70,6 +67,17 @@ public final class AsyncFiles: Sendable {
             preconditionFailure("a read that gives no count")
         }
         return got
+    }
+
+    /// How much goes to the disk at once where the writes of the log should not have to wait long behind it.
+    static let burstBytes = 128 << 10
+
+    /// Has what was written go to the disk bit by bit, where a sync at the end would bring all of it at once. After an
+    /// error nothing in the file is to be trusted.
+    func writeOut(_ file: OpenFile, at offset: UInt64, count: Int) async throws(FileSystemError) {
+        // What is small is not worth a call of its own: the sync takes it along.
+        guard count >= Self.burstBytes / 2 else { return }
+        try await perform(.writeOut(file, at: offset, count: count))
     }
 
     /// The names in a directory, in ascending order.

@@ -28,6 +28,10 @@ public enum FileOperation: Sendable {
     case write(OpenFile, at: UInt64, count: Int, from: AlignedMemory)
     /// Writes zeros over the file from its start; gives `.done`. Nothing of it is durable before a sync.
     case zeroFill(OpenFile, count: UInt64)
+    /// Has the bytes of a range that were written go to the disk now, and waits for them; gives `.done`. Nothing is
+    /// durable by it: it keeps a later sync, and with it the log that shares the disk, from meeting all of them at
+    /// once. A failure may be the only word of data that is lost: the file is not to be trusted after it.
+    case writeOut(OpenFile, at: UInt64, count: Int)
     /// Makes what was written durable, with no more metadata than reading it needs; gives `.done`.
     case syncData(OpenFile)
     /// Makes what was written and all metadata of the file durable; gives `.done`.
@@ -57,6 +61,7 @@ public enum FileOperation: Sendable {
         case .read: "read"
         case .write: "write"
         case .zeroFill: "zero-fill"
+        case .writeOut: "write out"
         case .syncData: "sync data of"
         case .syncAll: "sync"
         case .syncDirectory: "sync directory"

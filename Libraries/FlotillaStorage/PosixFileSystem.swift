@@ -42,6 +42,7 @@ public final class PosixFileSystem: FileSystem {
         case .write(let file, let offset, let count, let memory):
             try write(file, at: offset, count: count, from: memory)
         case .zeroFill(let file, let count): try zeroFill(file, count: count)
+        case .writeOut(let file, let offset, let count): try writeOut(file, at: offset, count: count)
         case .syncData(let file): try syncData(file)
         case .syncAll(let file): try syncAll(file)
         case .syncDirectory(let path): try syncDirectory(path)
@@ -62,7 +63,7 @@ public final class PosixFileSystem: FileSystem {
             .makeDirectory(let path), .removeDirectory(let path), .size(let path):
             path
         case .close(let file), .read(let file, _, _, _), .write(let file, _, _, _), .zeroFill(let file, _),
-            .syncData(let file), .syncAll(let file), .lock(let file):
+            .writeOut(let file, _, _), .syncData(let file), .syncAll(let file), .lock(let file):
             paths.withLock { $0[file.rawValue] } ?? "a file that is not open"
         }
     }
@@ -154,6 +155,15 @@ extension PosixFileSystem {
             let part = Int(min(UInt64(zeros.capacity), count - done))
             try write(file, at: done, count: part, from: zeros)
             done += UInt64(part)
+        }
+    }
+
+    private func writeOut(_ file: OpenFile, at offset: UInt64, count: Int) throws(SystemError) {
+        do {
+            try call { Int(flotilla_write_out(file.rawValue, Int64(offset), Int64(count))) }
+        } catch {
+            // A system without the call writes when it likes; the sync that follows waits for it.
+            guard error.number == ENOSYS else { throw error }
         }
     }
 

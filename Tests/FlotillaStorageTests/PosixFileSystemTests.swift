@@ -23,6 +23,7 @@ import Testing
         try await files.with(path, [.write, .createNew]) { (file) async throws(FileSystemError) in
             try await files.perform(.zeroFill(file, count: 3 << 20))
             try await files.perform(.write(file, at: 4_096, count: 8_192, from: memory))
+            try await files.perform(.writeOut(file, at: 4_096, count: 8_192))
             try await files.perform(.syncData(file))
             try await files.perform(.syncAll(file))
         }

@@ -133,7 +133,21 @@ import Testing
         }
     }
 
-    @Test(arguments: ["write", "sync", "rename", "sync directory", "open", "close"])
+    @Test func aLongSegmentGoesToTheDiskBitByBit() async throws {
+        let disk = try await SegmentDisk.make()
+        try await disk.write(1...50, term: 1, number: 1, body: 20_000)
+        let journal = disk.disk.journal
+        let sync = try #require(journal.firstIndex { $0.hasPrefix("sync") && $0.hasSuffix(".tmp") })
+        func sum(_ what: String) -> Int {
+            journal[..<sync].filter { $0.hasPrefix("\(what) ") }.compactMap { $0.split(separator: " ").last }
+                .compactMap { Int($0) }.reduce(0, +)
+        }
+        #expect(sum("write") > 1_000_000)
+        // At most the last part and the head are left for the sync.
+        #expect(sum("out") > sum("write") - 140_000)
+    }
+
+    @Test(arguments: ["write", "write out", "sync", "rename", "sync directory", "open", "close"])
     func aFailureLeavesNothingBehind(operation: String) async throws {
         let disk = try await SegmentDisk.make()
         let suffix = operation == "sync directory" ? SegmentDisk.directory : ".tmp"
@@ -141,7 +155,7 @@ import Testing
         disk.disk.fail(operation, on: suffix, errno: 28, once: true)
         let limits = SegmentLimits(maxEntries: 4)
         let error = await #expect(throws: StorageError.self) {
-            try await disk.write(1...10, term: 1, number: 1, limits: limits)
+            try await disk.write(1...10, term: 1, number: 1, body: 100_000, limits: limits)
         }
         #expect(error?.cause?.isOutOfSpace == true)
         #expect(disk.names.isEmpty)

@@ -45,7 +45,7 @@ import Testing
         }
     }
 
-    @Test(arguments: ["open", "write", "sync", "close", "rename"])
+    @Test(arguments: ["open", "write", "write out", "sync", "close", "rename"])
     func `an operation that fails leaves everything as it was`(operation: String) async throws {
         let disk = try await start()
         disk.disk.fail(operation, on: temporary, errno: EIO, once: true)

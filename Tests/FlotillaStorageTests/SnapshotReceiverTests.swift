@@ -70,6 +70,22 @@ import Testing
         #expect(try await receiver.commit() == sent.file)
     }
 
+    @Test func `what a disk has lost is not sent once more into the same file`() async throws {
+        let sent = try await Sent()
+        let disk = try await SnapshotDisk()
+        disk.disk.fail("write out", on: incoming, errno: EIO, once: true)
+        var receiver = try await begin(disk, length: sent.file.bytes)
+        for _ in 0..<2 {
+            let error = await #expect(throws: StorageError.self) {
+                try await receiver.append(at: 0, sent.part(0..<sent.bytes.count))
+            }
+            #expect(error?.cause?.operation == "write out")
+        }
+        await #expect(throws: StorageError.self) { try await receiver.finish() }
+        await receiver.abandon()
+        #expect(disk.names.isEmpty)
+    }
+
     @Test func `lies about the length are found`() async throws {
         let sent = try await Sent()
         let disk = try await SnapshotDisk()

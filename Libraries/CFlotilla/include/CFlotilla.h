@@ -24,6 +24,10 @@ void flotilla_name_thread(const char *name);
 int flotilla_open_flag_direct(void);
 int flotilla_open_flag_data_sync(void);
 
+/// Has the system write a range of a file to the disk now and waits for it; neither the file's metadata nor the disk's
+/// cache is touched, so nothing is durable by it. 0, or -1 with `errno`; 0 where the system has no such call.
+int flotilla_write_out(int file, int64_t offset, int64_t count);
+
 /// Nanoseconds of the monotonic clock that goes on while the machine sleeps.
 uint64_t flotilla_monotonic_nanoseconds(void);
 

@@ -44,7 +44,8 @@ struct DiskJob {
         case .open(let path, _), .syncDirectory(let path), .rename(let path, _), .remove(let path), .list(let path),
             .makeDirectory(let path), .removeDirectory(let path), .size(let path):
             path
-        case .close, .read, .write, .zeroFill, .syncData, .syncAll, .lock: handle?.path ?? "a file that is not open"
+        case .close, .read, .write, .zeroFill, .writeOut, .syncData, .syncAll, .lock:
+            handle?.path ?? "a file that is not open"
         }
     }
 

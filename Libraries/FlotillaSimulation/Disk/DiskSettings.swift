@@ -23,7 +23,7 @@ package struct DiskSettings: Equatable, Sendable {
         switch operation {
         case .read: readNanoseconds
         case .write: isDurable ? syncNanoseconds : writeNanoseconds
-        case .zeroFill, .syncData, .syncAll, .syncDirectory: syncNanoseconds
+        case .zeroFill, .writeOut, .syncData, .syncAll, .syncDirectory: syncNanoseconds
         case .open, .close, .rename, .remove, .list, .makeDirectory, .removeDirectory, .size, .lock: metadataNanoseconds
         }
     }

@@ -72,7 +72,7 @@ extension SimulatedDisk {
             file.putZeros(count: luck == 1 ? Int(count) : part)
         case .open, .syncData, .syncAll, .syncDirectory, .rename, .remove, .makeDirectory, .removeDirectory:
             performUnheard(job)
-        case .close, .read, .list, .size, .lock: break
+        case .close, .read, .writeOut, .list, .size, .lock: break
         }
     }
 

@@ -19,6 +19,7 @@ extension SimulatedDisk {
         case .write(_, let offset, let count, let memory):
             try write(job, at: Int(offset), UnsafeRawBufferPointer(rebasing: memory.bytes[..<count]))
         case .zeroFill(_, let count): try zeroFill(job, count: Int(count))
+        case .writeOut: try writeOut(job)
         case .syncData, .syncAll: try sync(job)
         case .syncDirectory(let path): try syncDirectory(path, job)
         case .rename(let old, let new): try rename(old, to: new)
@@ -237,6 +238,15 @@ extension SimulatedDisk {
             throw DiskError(errno)
         }
         handle.file.putZeros(count: count)
+    }
+
+    /// Nothing is durable by it, but it may be the one that learns of a failure.
+    private func writeOut(_ job: DiskJob) throws(DiskError) {
+        let file = try writable(job).file
+        guard let fault = planned.takeSync() else { return }
+        counts.failedSyncs += 1
+        if fault == .marksClean { file.forgetDirty(file.dirty) }
+        throw DiskError(EIO)
     }
 
     private func sync(_ job: DiskJob) throws(DiskError) {

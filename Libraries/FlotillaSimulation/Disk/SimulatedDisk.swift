@@ -169,7 +169,7 @@ extension FileOperation {
     /// Whether it changes what is in a file, or makes that durable.
     fileprivate var changesContents: Bool {
         switch self {
-        case .write, .zeroFill, .syncData, .syncAll: true
+        case .write, .zeroFill, .writeOut, .syncData, .syncAll: true
         case .open, .close, .read, .lock, .syncDirectory, .rename, .remove, .list, .makeDirectory,
             .removeDirectory, .size:
             false
@@ -180,7 +180,7 @@ extension FileOperation {
     fileprivate var file: OpenFile? {
         switch self {
         case .close(let file), .read(let file, _, _, _), .write(let file, _, _, _), .zeroFill(let file, _),
-            .syncData(let file), .syncAll(let file), .lock(let file):
+            .writeOut(let file, _, _), .syncData(let file), .syncAll(let file), .lock(let file):
             file
         case .open, .syncDirectory, .rename, .remove, .list, .makeDirectory, .removeDirectory, .size: nil
         }

@@ -15,7 +15,6 @@ struct SegmentFileWriter: Sendable {
     private let chunk: AlignedMemory
     private var isOpen = true
     private var filled = 0
-    private var unsynced = 0
     private var written = UInt64(SegmentFormat.entriesOffset)
 
     /// Makes the file.
@@ -53,13 +52,9 @@ struct SegmentFileWriter: Sendable {
     private mutating func flush() async throws(FileSystemError) {
         guard filled > 0 else { return }
         try await files.perform(.write(file, at: written, count: filled, from: chunk))
+        try await files.writeOut(file, at: written, count: filled)
         written += UInt64(filled)
-        unsynced += filled
         filled = 0
-        // Bit by bit: the writes of the log would wait behind a large burst at the end.
-        guard unsynced >= AsyncFiles.burstBytes else { return }
-        unsynced = 0
-        try await files.perform(.syncData(file))
     }
 
     /// Writes tail and header, and makes the file durable, still under its temporary name.

@@ -21,7 +21,7 @@ package struct SegmentSequence: Sendable {
     private var isOver = false
 
     /// How much memory a sequence copies through.
-    static let chunkBytes = 1 << 20
+    static let chunkBytes = AsyncFiles.burstBytes
 
     init(
         _ files: SegmentFiles, kind: Segment.Kind, limits: SegmentLimits, from number: UInt64, salt: UInt64,

@@ -76,12 +76,14 @@ package struct SnapshotReceiver: Sendable {
     /// Writes the bytes that follow those that are there.
     ///
     /// Bytes from any other offset are left alone, so that a sender that repeats itself or has lost its way learns
-    /// where to go on. After an error nothing is added; the same bytes can be tried again.
+    /// where to go on. After an error nothing is added; the same bytes can be tried again, unless it is the disk that
+    /// has lost what it was given: the same error comes again then, and only `abandon` is left.
     ///
     /// - Returns: how many bytes are there now.
     /// - Throws: `tooLarge` when there would be more bytes than were announced.
     @discardableResult
     package mutating func append(at offset: UInt64, _ bytes: ByteBuffer) async throws(StorageError) -> UInt64 {
+        if case .failed(let error) = stage { throw error }
         guard case .receiving(let file, let memory) = stage, offset == received else { return received }
         guard UInt64(bytes.readableBytes) <= length - received else {
             throw StorageError(.tooLarge, "a snapshot of \(length) bytes as announced has more of them")
@@ -94,10 +96,22 @@ package struct SnapshotReceiver: Sendable {
             try await asStorageError { () async throws(FileSystemError) in
                 try await files.perform(.write(file, at: target, count: part.readableBytes, from: memory))
             }
+            try await writeOut(file, at: end, count: part.readableBytes)
             end += UInt64(part.readableBytes)
         }
         received = end
         return end
+    }
+
+    private mutating func writeOut(_ file: OpenFile, at offset: UInt64, count: Int) async throws(StorageError) {
+        do throws(FileSystemError) {
+            try await files.writeOut(file, at: offset, count: count)
+        } catch {
+            // The first error is the one to tell; the file is closed all the same.
+            _ = try? await files.perform(.close(file))
+            stage = .failed(StorageError(error))
+            throw StorageError(error)
+        }
     }
 
     /// Makes the whole file durable and verifies every byte of it; it stays under its temporary name.

@@ -1,15 +1,14 @@
 import FlotillaWire
 import NIOCore
 
-/// Writes the bytes of a new snapshot file one after the other, gathered into transfers of 1 MiB.
+/// Writes the bytes of a new snapshot file one after the other, gathered into larger transfers.
 struct SnapshotSink {
     private let file: OpenFile
     private let files: AsyncFiles
-    private let memory = AlignedMemory(capacity: SnapshotFormat.transferBytes)
+    private let memory = AlignedMemory(capacity: AsyncFiles.burstBytes)
     private let seed: UInt32
     private var written: UInt64 = 0
     private var filled = 0
-    private var unsynced = 0
     private var tally = SnapshotTally()
 
     /// Begins a file that is open and empty with its header and metadata.
@@ -74,14 +73,10 @@ struct SnapshotSink {
         let (count, offset) = (filled, written)
         try await asStorageError { () async throws(FileSystemError) in
             try await files.perform(.write(file, at: offset, count: count, from: memory))
+            try await files.writeOut(file, at: offset, count: count)
         }
         written += UInt64(count)
-        unsynced += count
         filled = 0
-        // Bit by bit: the writes of the log would wait behind a large burst at the end.
-        guard unsynced >= AsyncFiles.burstBytes else { return }
-        unsynced = 0
-        try await asStorageError { () async throws(FileSystemError) in try await files.perform(.syncData(file)) }
     }
 }
 

@@ -163,7 +163,7 @@ final class MemoryFileSystem: FileSystem {
             .makeDirectory(let path), .removeDirectory(let path), .size(let path):
             path
         case .close(let file), .read(let file, _, _, _), .write(let file, _, _, _), .zeroFill(let file, _),
-            .syncData(let file), .syncAll(let file), .lock(let file):
+            .writeOut(let file, _, _), .syncData(let file), .syncAll(let file), .lock(let file):
             state.open[file.rawValue]?.path ?? "?"
         }
     }
@@ -200,6 +200,8 @@ final class MemoryFileSystem: FileSystem {
         case .zeroFill(let file, let count):
             state.journal.append("zero-fill \(path)")
             write(file, at: 0, [UInt8](repeating: 0, count: Int(count)), &state)
+        case .writeOut(_, let offset, let count):
+            state.journal.append("out \(path) \(offset) \(count)")
         case .syncData(let file), .syncAll(let file):
             state.journal.append("sync \(path)")
             if let key = state.open[file.rawValue]?.file { state.files[key]?.sync() }
