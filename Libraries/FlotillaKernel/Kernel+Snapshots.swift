@@ -63,7 +63,7 @@ extension Kernel {
         }
         server.storage.isWritingSnapshot = true
         server.storage.wantsCheckpoint = false
-        if kind == .snapshot { server.storage.bytesSinceSnapshot = 0 }
+        if kind == .snapshot { startCountingBytes(of: server) }
         let metadata = SnapshotMetadata(
             cluster: server.creation.clusterID, index: index, term: server.appliedTerm, time: server.lastEntryTime,
             machineVersion: server.machineVersion, machine: server.creation.machine,
@@ -71,6 +71,11 @@ extension Kernel {
         let order = SnapshotOrder(
             metadata: metadata, kind: kind, salt: random.next(), pieces: frozen.next, live: frozen.liveIndexes)
         start(.snapshot(order), of: server.uid, .snapshot)
+    }
+
+    /// A machine has been written down: counts what is applied from here on.
+    func startCountingBytes(of server: HostedServer) {
+        server.storage.bytesSinceSnapshot = Int(random.next() % UInt64(max(1, configuration.snapshotBytes / 4)))
     }
 
     /// Makes the newest checkpoint that the cursor has passed a snapshot, which costs no more than a name.

@@ -176,7 +176,7 @@ extension Kernel {
             server.appliedTerm = file.term
             server.machineVersion = metadata.machineVersion
             server.lastEntryTime = max(server.lastEntryTime, metadata.time)
-            server.storage.bytesSinceSnapshot = 0
+            startCountingBytes(of: server)
             server.storage.replay = []
         }
         server.counters.snapshotsInstalled += 1

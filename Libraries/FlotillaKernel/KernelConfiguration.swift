@@ -28,7 +28,8 @@ public struct KernelConfiguration: Sendable {
     public var carryBytes = 4 << 10
     /// How many bytes may be written once more for each file.
     public var carriedBytesPerFile = 8 << 20
-    /// A snapshot is taken when this many bytes of entries were applied since the last.
+    /// A snapshot is taken when this many bytes of entries were applied since the last, or up to a quarter less: each
+    /// server draws anew how many, so that the members of a cluster are not all at it at once.
     public var snapshotBytes = 64 << 20
     /// How many entries there must be from one snapshot that the machine asks for to the next.
     public var snapshotInterval = 4_096

@@ -46,24 +46,20 @@ public final class FlotillaNode: Service {
     ///   `hung` threads that wait for the disk are left behind, and so may be the lock: the process should end then.
     ///   `FlotillaError` when the node can't listen or the log of a server contradicts itself.
     public func run() async throws {
-        let background = BackgroundThread(name: "flotilla-io")
-        let reading = BackgroundThread(name: "flotilla-read")
+        let threads = JobThreads()
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         var storage: NodeStorage?
         do {
-            let opened = try await open(on: background)
+            let opened = try await open(on: threads.background)
             storage = opened
-            let worker = StorageWorker(
-                dataDirectory: opened.directory.path, limits: opened.segmentLimits, files: opened.files)
-            let jobs = JobThreads(worker: worker, slow: background, urgent: reading)
-            try await run(opened, on: group.next(), background: background, jobs: jobs)
+            try await run(opened, on: group.next(), threads)
         } catch {
-            await end(group, error.mayHang ? [] : [background, reading])
+            await end(group, error.mayHang ? nil : threads)
             // The error that ended the node is the one to tell; the lock goes, so that it can be started again.
             if !error.mayHang { try? await storage?.unlock() }
             throw error
         }
-        await end(group, [background, reading])
+        await end(group, threads)
         // Last of all: whoever has the lock must find nobody else at work on the files.
         try await storage?.unlock()
     }
@@ -78,14 +74,12 @@ public final class FlotillaNode: Service {
     }
 
     /// Waits for the jobs that are on their way, then for the event loop, to which they tell what came of them.
-    private func end(_ group: MultiThreadedEventLoopGroup, _ threads: [BackgroundThread]) async {
-        for thread in threads { thread.stop() }
+    private func end(_ group: MultiThreadedEventLoopGroup, _ threads: JobThreads?) async {
+        threads?.stop()
         do { try await group.shutdownGracefully() } catch { logger.warning("the event loop ended with \(error)") }
     }
 
-    private func run(
-        _ storage: NodeStorage, on loop: any EventLoop, background: BackgroundThread, jobs: JobThreads
-    ) async throws {
+    private func run(_ storage: NodeStorage, on loop: any EventLoop, _ threads: JobThreads) async throws {
         let runtime = NIOLoopBoundBox<NodeRuntime?>.makeEmptyBox(valueType: NodeRuntime.self, eventLoop: loop)
         let ended = loop.makePromise(of: Void.self)
         let listener: any Channel
@@ -97,14 +91,14 @@ public final class FlotillaNode: Service {
             WALThread.Configuration(
                 settings: storage.settings, mode: storage.mode, nodeID: storage.directory.nodeID,
                 start: storage.start),
-            background: background,
+            background: threads.background,
             durable: { notices, status in
                 loop.execute { runtime.value?.walCompleted(notices, status: status) }
             },
             failure: { ended.fail($0) })
         do {
             let address = try await start(
-                storage, wal: wal, jobs: jobs, listener: listener, runtime: runtime, ended: ended)
+                storage, wal: wal, threads: threads, listener: listener, runtime: runtime, ended: ended)
             onReady(address)
             try await waitForEnd(of: ended)
         } catch {
@@ -158,7 +152,7 @@ public final class FlotillaNode: Service {
 
     /// Makes the kernel and opens the doors.
     private func start(
-        _ storage: NodeStorage, wal: WALThread, jobs: JobThreads, listener: any Channel,
+        _ storage: NodeStorage, wal: WALThread, threads: JobThreads, listener: any Channel,
         runtime: NIOLoopBoundBox<NodeRuntime?>, ended: EventLoopPromise<Void>
     ) async throws -> NodeAddress {
         let port = listener.localAddress?.port.map { UInt16(clamping: $0) } ?? configuration.listen.port
@@ -166,6 +160,8 @@ public final class FlotillaNode: Service {
         let identity = Hello.Node(
             id: storage.directory.nodeID, name: configuration.name, incarnation: storage.directory.incarnation,
             address: configuration.advertise ?? listening)
+        let worker = StorageWorker(
+            dataDirectory: storage.directory.path, limits: storage.segmentLimits, files: storage.files)
         let loop = listener.eventLoop
         let (configuration, machines, logger) = (configuration, machines, logger)
         try await loop.submit {
@@ -175,7 +171,7 @@ public final class FlotillaNode: Service {
                 seeds: configuration.peers, recovered: recovered, seed: .random(in: .min ... .max),
                 now: NodeRuntime.now, wallClock: flotilla_wall_nanoseconds())
             let created = NodeRuntime(
-                kernel: kernel, loop: loop, wal: wal, jobs: jobs, logger: logger,
+                kernel: kernel, loop: loop, wal: wal, threads: threads, worker: worker, logger: logger,
                 failed: { ended.fail($0.naming(logOf: storage.settings.directory)) })
             runtime.value = created
             created.start()

@@ -18,7 +18,8 @@ final class NodeRuntime {
     private let loop: any EventLoop
     private let isolated: NIOIsolatedEventLoop
     private let wal: WALThread
-    private let jobs: JobThreads
+    private let threads: JobThreads
+    private let worker: StorageWorker
     private let failed: (StorageError) -> Void
     private let logger: Logger
     private var connections: [LinkID: ConnectionHandler] = [:]
@@ -29,15 +30,16 @@ final class NodeRuntime {
 
     /// - Parameter failed: is told why the node must end, if its disk fails.
     init(
-        kernel: Kernel, loop: any EventLoop, wal: WALThread, jobs: JobThreads, logger: Logger,
-        failed: @escaping (StorageError) -> Void
+        kernel: Kernel, loop: any EventLoop, wal: WALThread, threads: JobThreads, worker: StorageWorker,
+        logger: Logger, failed: @escaping (StorageError) -> Void
     ) {
         loop.preconditionInEventLoop()
         self.kernel = kernel
         self.loop = loop
         isolated = loop.assumeIsolated()
         self.wal = wal
-        self.jobs = jobs
+        self.threads = threads
+        self.worker = worker
         self.failed = failed
         self.logger = logger
     }
@@ -129,7 +131,7 @@ final class NodeRuntime {
     private func start(_ job: StorageJob) {
         let bound = NIOLoopBound(self, eventLoop: loop)
         let loop = loop
-        jobs.run(job) { outcome in loop.execute { bound.value.jobEnded(outcome) } }
+        threads.run(job, by: worker) { outcome in loop.execute { bound.value.jobEnded(outcome) } }
     }
 
     private func setAlarm() {

@@ -1,3 +1,4 @@
+import CFlotilla
 import Synchronization
 
 /// A file system for background jobs that read like straight code: each call submits one operation and suspends until
@@ -32,15 +33,35 @@ public final class AsyncFiles: Sendable {
 
     private let waiting = Waiting()
     private let fileSystem: any FileSystem
+    private let pause: @Sendable (_ nanoseconds: UInt64) async -> Void
 
     /// Works on the file system that `make` makes with a completion handler.
-    public init(_ make: (@escaping FileCompletionHandler) -> any FileSystem) {
+    ///
+    /// - Parameter pause: suspends for a time; by default only until others have had their turn.
+    public init(
+        pause: @escaping @Sendable (_ nanoseconds: UInt64) async -> Void = { _ in await Task.yield() },
+        _ make: (@escaping FileCompletionHandler) -> any FileSystem
+    ) {
         let waiting = self.waiting
         fileSystem = make { waiting.complete($0) }
+        self.pause = pause
     }
 
     /// Works on the operating system's files.
-    public convenience init() { self.init { PosixFileSystem(handler: $0) } }
+    public convenience init() {
+        // It ends early when its task is cancelled, which is all right for a rest.
+        self.init(pause: { try? await Task.sleep(nanoseconds: $0) }, { PosixFileSystem(handler: $0) })
+    }
+
+    /// Leaves processor and disk to others for as long as was worked since the rest before, in a job that is in no
+    /// hurry.
+    func rest(from began: inout UInt64) async {
+        await pause(min(flotilla_monotonic_nanoseconds() &- began, Self.longestRest))
+        began = flotilla_monotonic_nanoseconds()
+    }
+
+    /// Longer rests would only make a job on a disk that stalls take twice as long.
+    private static let longestRest: UInt64 = 20_000_000
 
     /// Submits one operation and suspends until it is complete.
     @discardableResult
@@ -78,6 +99,9 @@ public final class AsyncFiles: Sendable {
         // What is small is not worth a call of its own: the sync takes it along.
         guard count >= Self.burstBytes / 2 else { return }
         try await perform(.writeOut(file, at: offset, count: count))
+        // A file system that never suspends would leave no turn to the other jobs of the thread: the log may be waiting
+        // for its next file.
+        await Task.yield()
     }
 
     /// The names in a directory, in ascending order.

@@ -1,3 +1,4 @@
+import CFlotilla
 import FlotillaWire
 import NIOCore
 
@@ -10,6 +11,8 @@ struct SnapshotSink {
     private var written: UInt64 = 0
     private var filled = 0
     private var tally = SnapshotTally()
+    /// When the stretch of work began that the next rest is for.
+    private var began = flotilla_monotonic_nanoseconds()
 
     /// Begins a file that is open and empty with its header and metadata.
     init(
@@ -77,6 +80,7 @@ struct SnapshotSink {
         }
         written += UInt64(count)
         filled = 0
+        await files.rest(from: &began)
     }
 }
 
