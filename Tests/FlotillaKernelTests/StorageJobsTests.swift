@@ -221,6 +221,46 @@ enum Samples {
         #expect(server.storage.segments.lookUp(2)?.number == 7)
     }
 
+    /// The same snapshot of two servers may differ byte by byte, so nothing of the one goes with anything of the other.
+    @Test(arguments: [true, false])
+    func `a transfer that goes on with another sender begins anew`(isWriting: Bool) throws {
+        let (fleet, server, _) = try started()
+        let kernel = fleet[1].kernel
+        let name = SnapshotName(index: 9, term: 1)
+        let (first, second) = (ServerUID(high: 9, low: 1), ServerUID(high: 9, low: 2))
+        server.storage.incoming = IncomingTransfer(
+            name: name, sender: first, position: .file(offset: 100), askedAt: kernel.now, progressAt: kernel.now,
+            isWriting: isWriting)
+        kernel.wantSnapshot(9, term: 1, of: server, from: first)
+        #expect(server.storage.incoming?.position == .file(offset: 100), "the same sender only repeats itself")
+        kernel.wantSnapshot(9, term: 1, of: server, from: second)
+        #expect(server.storage.incoming?.sender == second)
+        // The part of the first sender that was being written may even have been its last.
+        if isWriting { kernel.wrotePart(of: name, next: nil, for: server) }
+        #expect(server.storage.incoming?.position == .file(offset: 0))
+        #expect(server.storage.incoming?.isWhole == false && server.storage.incoming?.isWriting == false)
+        kernel.wrotePart(of: name, next: nil, for: server)
+        #expect(server.storage.incoming?.isWhole == true)
+    }
+
+    @Test func `what is kept for followers behind a snapshot is bounded in bytes`() throws {
+        var configuration = KernelConfiguration()
+        configuration.logTailBytes = 500
+        let fleet = try KernelFleet(1, configuration: configuration)
+        try fleet.start("c", machine: "counter", on: [1])
+        let server = try #require(fleet.server("c", on: 1))
+        let client = fleet.client(of: fleet[1])
+        while server.applied < 9 { _ = client.add(1, to: server.uid) }
+        let last = server.applied
+        _ = server.storage.segments.add(Samples.segment(of: server.uid, 1...5))
+        _ = server.storage.segments.add(Samples.segment(of: server.uid, 6...last, number: 2))
+        server.storage.flushed = last
+        let file = Samples.snapshot(of: server.uid, last)
+        server.storage.snapshots.insert(file)
+        fleet[1].kernel.floorIsDurable(server, last)
+        #expect(server.core.logTerms.baseIndex == 5, "of 900 bytes the older segment is too much")
+    }
+
     @Test func `only so many snapshots come to a node at once`() throws {
         var configuration = KernelConfiguration()
         configuration.incomingSnapshots = 1

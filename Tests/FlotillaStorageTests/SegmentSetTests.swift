@@ -56,6 +56,18 @@ import Testing
         #expect(set.slices(from: 11, through: 30).isEmpty)
     }
 
+    @Test func whereTheLastSoManyBytesBegin() async throws {
+        let disk = try await SegmentDisk.make()
+        // Of 60 bytes each.
+        try await disk.write(1...30, term: 1, number: 1, limits: SegmentLimits(maxEntries: 10))
+        let set = try await disk.load().set
+        #expect(set.start(ofBytes: 599, through: 30) == 31)
+        #expect(set.start(ofBytes: 600, through: 30) == 21 && set.start(ofBytes: 600, through: 25) == 21)
+        #expect(set.start(ofBytes: 1_199, through: 30) == 21 && set.start(ofBytes: 1_200, through: 30) == 11)
+        #expect(set.start(ofBytes: 600, through: 20) == 11)
+        #expect(set.start(ofBytes: 5_000, through: 30) == 1)
+    }
+
     @Test func segmentsBelowASnapshotWithoutLiveEntriesCanGo() async throws {
         let disk = try await SegmentDisk.make()
         try await disk.write(1...30, term: 1, number: 1, limits: SegmentLimits(maxEntries: 10))
