@@ -32,6 +32,8 @@ public struct Damage: Equatable, Sendable, CustomStringConvertible {
         case padding = "padding"
         /// Entries that don't follow the log that they belong to.
         case gap = "gap in a log"
+        /// The last entries of a log: no file has them, and nothing says that they were dropped.
+        case endMissing = "missing end of a log"
         /// A record of a server that was never created.
         case unknownServer = "record of an unknown server"
         /// A snapshot for which the log was cut is not there, or can't be read.

@@ -46,7 +46,7 @@ struct NoticeCollector {
         case .serverDeleted(let uid, _, _, _): put(.deleted(uid), .serverDeleted(uid))
         case .peer(let peer): put(.peer(peer.nodeID), .peer(peer.nodeID))
         case .snapshotFloor(let uid, let index, _): put(.floor(uid), .snapshotFloor(uid, index))
-        case .truncated, .lastApplied, .filesReleased, .serverLost: break
+        case .truncated, .lastApplied, .filesReleased, .serverLost, .logEnd: break
         }
     }
 

@@ -24,6 +24,8 @@ public struct RecoveredServer {
     public var baseTime: UInt64
     /// Its segments and snapshots; `nil` where nobody looked for any.
     package internal(set) var files: ServerFiles?
+    /// The last entry that its log once had and did not drop.
+    var knownEnd = LogIndex.zero
     private let snapshotConfiguration: (index: LogIndex, configuration: ClusterConfiguration)?
     /// The log as it was before entries that are missing.
     private var beforeGap: (end: LogIndex, termRuns: [(first: LogIndex, term: Term)])?

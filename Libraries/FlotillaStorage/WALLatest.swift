@@ -11,6 +11,8 @@ struct WALLatest: Sendable {
         var truncatedFrom: LogIndex?
         var floor: (index: LogIndex, term: Term)?
         var lastApplied: LogIndex?
+        /// The last entry of its log.
+        var end = (index: LogIndex.zero, term: Term.zero)
     }
 
     private var servers: [ServerUID: Server] = [:]
@@ -48,7 +50,7 @@ struct WALLatest: Sendable {
     /// Takes note of a record. Records of servers that don't live are the caller's to keep away.
     mutating func apply(_ record: WALRecord) {
         switch record {
-        case .entries(let record): cover(record.uid, from: record.first)
+        case .entries(let record): extend(record)
         case .hardState(let uid, let state): servers[uid]?.hardState = state
         case .truncated(let uid, let from): truncate(uid, from: from)
         case .serverCreated(let creation): create(creation)
@@ -57,6 +59,7 @@ struct WALLatest: Sendable {
             lost.remove(uid)
             tombstones[uid] = Tombstone(uid: uid, clusterID: clusterID, index: index, term: term)
         case .lastApplied(let uid, let index): servers[uid]?.lastApplied = index
+        case .logEnd(let uid, let index, let term): servers[uid]?.end = (index, term)
         case .snapshotFloor(let uid, let index, let term):
             servers[uid]?.floor = (index, term)
             // Where the log was cut and nothing followed, it goes on behind the snapshot.
@@ -80,6 +83,7 @@ struct WALLatest: Sendable {
             if let floor = server.floor { records.append(.snapshotFloor(uid, floor.index, floor.term)) }
             if let from = server.truncatedFrom { records.append(.truncated(uid, from: from)) }
             if let index = server.lastApplied { records.append(.lastApplied(uid, index)) }
+            if server.end.index > .zero { records.append(.logEnd(uid, server.end.index, server.end.term)) }
         }
         for uid in sortedLost { records.append(.serverLost(uid)) }
         for tombstone in sortedTombstones {
@@ -102,6 +106,7 @@ struct WALLatest: Sendable {
 
     private mutating func truncate(_ uid: ServerUID, from: LogIndex) {
         guard let server = servers[uid] else { return }
+        servers[uid]?.end.index = min(server.end.index, from.previous)
         if let earlier = server.truncatedFrom {
             servers[uid]?.truncatedFrom = min(earlier, from)
         } else {
@@ -111,9 +116,20 @@ struct WALLatest: Sendable {
     }
 
     /// Entries that begin where the log was cut, or before, say by themselves that the rest is gone.
-    private mutating func cover(_ uid: ServerUID, from first: LogIndex) {
-        guard truncations > 0, let from = servers[uid]?.truncatedFrom, first <= from else { return }
-        servers[uid]?.truncatedFrom = nil
+    private mutating func extend(_ record: EntriesRecord) {
+        guard let place = servers.index(forKey: record.uid) else { return }
+        let end = servers.values[place].end
+        // Those of a later term take the place of the rest; what is written once more leaves it.
+        if record.last > end.index || record.lastTerm > end.term {
+            servers.values[place].end = (record.last, record.lastTerm)
+        }
+        guard truncations > 0, let from = servers.values[place].truncatedFrom, record.first <= from else { return }
+        servers.values[place].truncatedFrom = nil
         truncations -= 1
+    }
+
+    /// The last entry of a server's log, as far as is known: it has no fewer.
+    func end(of uid: ServerUID) -> LogIndex {
+        max(servers[uid]?.end.index ?? .zero, servers[uid]?.lastApplied ?? .zero)
     }
 }

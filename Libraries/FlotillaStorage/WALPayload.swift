@@ -33,6 +33,7 @@ extension WALRecord {
         case .peer: .peer
         case .filesReleased: .filesReleased
         case .serverLost: .serverLost
+        case .logEnd: .logEnd
         }
     }
 }
@@ -63,7 +64,7 @@ enum WALPayload {
             buffer.writeLittle(index.rawValue)
             buffer.writeLittle(term.rawValue)
         case .lastApplied(_, let index): buffer.writeLittle(index.rawValue)
-        case .snapshotFloor(_, let index, let term):
+        case .snapshotFloor(_, let index, let term), .logEnd(_, let index, let term):
             buffer.writeLittle(index.rawValue)
             buffer.writeLittle(term.rawValue)
         case .peer(let peer):
@@ -106,6 +107,9 @@ enum WALPayload {
             let index = try reader.index()
             return .record(.serverDeleted(uid, clusterID, index: index, term: try reader.term()))
         case .lastApplied: return .record(.lastApplied(uid, try reader.index()))
+        case .logEnd:
+            let index = try reader.index()
+            return .record(.logEnd(uid, index, try reader.term()))
         case .snapshotFloor:
             let index = try reader.index()
             return .record(.snapshotFloor(uid, index, try reader.term()))

@@ -125,6 +125,9 @@ public enum WALRecord: Sendable {
     case lastApplied(ServerUID, LogIndex)
     /// Everything up to this index, whose term is given, is in a durable snapshot.
     case snapshotFloor(ServerUID, LogIndex, Term)
+    /// The last entry of a server's log when the file began, and its term: whatever of the log is in no later file must be in segments or
+    /// below a snapshot. The log writes it by itself, in its checkpoints.
+    case logEnd(ServerUID, LogIndex, Term)
     /// Another node was met.
     case peer(KnownPeer)
     /// Something of a server was damaged: it never votes, acknowledges or counts again under this identity. Only its
@@ -139,7 +142,8 @@ public enum WALRecord: Sendable {
         switch self {
         case .entries(let record): record.uid
         case .hardState(let uid, _), .truncated(let uid, _), .serverDeleted(let uid, _, _, _),
-            .lastApplied(let uid, _), .snapshotFloor(let uid, _, _), .serverLost(let uid):
+            .lastApplied(let uid, _), .snapshotFloor(let uid, _, _), .logEnd(let uid, _, _),
+            .serverLost(let uid):
             uid
         case .serverCreated(let creation): creation.uid
         case .peer, .filesReleased: nil

@@ -14,6 +14,7 @@ enum WALRecordKind: UInt8, CaseIterable {
     case checkpointEnd = 10
     case filesReleased = 11
     case serverLost = 12
+    case logEnd = 13
 }
 
 /// The head of a record: 32 bytes at a multiple of 8 inside its batch.

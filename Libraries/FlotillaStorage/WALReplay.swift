@@ -28,6 +28,7 @@ struct WALReplay {
         latest.liveServers.compactMap { uid in
             var server = servers[uid]
             server?.finish()
+            server?.knownEnd = latest.end(of: uid)
             return server
         }
     }
@@ -94,7 +95,7 @@ struct WALReplay {
         }
         latest.apply(record)
         switch record {
-        case .entries, .peer: break
+        case .entries, .peer, .logEnd: break
         case .filesReleased(let oldest): oldestSequence = max(oldestSequence, oldest)
         case .hardState(let uid, let state): servers[uid]?.hardState = state
         case .truncated(let uid, let from): servers[uid]?.truncate(from: from)

@@ -153,7 +153,7 @@ final class KernelFleet {
             case .hardState(let uid, let state): .hardState(uid, state)
             case .serverCreated(let creation): .serverCreated(creation.uid)
             case .snapshotFloor(let uid, let index, _): .snapshotFloor(uid, index)
-            case .truncated, .serverDeleted, .lastApplied, .peer, .filesReleased, .serverLost: nil
+            case .truncated, .serverDeleted, .lastApplied, .peer, .filesReleased, .serverLost, .logEnd: nil
             }
         }
         node.status.settled += UInt64(records.count)

@@ -46,6 +46,7 @@ extension Damage.Kind {
         case .mended: "a part of the file is damaged that could be made good from the others"
         case .padding: "bytes that hold nothing are not zero, or a header is damaged of which there is a good copy"
         case .gap: "entries are missing in the log, or don't follow it"
+        case .endMissing: "the last entries of the log are missing, which the server had"
         case .unknownServer: "a record of a server of whose creation there is no record"
         case .snapshotMissing: "the log was cut for a snapshot that is not there or can't be read"
         case .snapshotBlock: "a block of the snapshot is damaged, so the rest of it can't be read"

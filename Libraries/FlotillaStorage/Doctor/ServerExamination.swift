@@ -111,14 +111,8 @@ extension RecoveredServer {
     /// Tells what the server's files lack of what the write-ahead log says.
     func tellLacks(in directory: String, with wal: WALExamination, _ log: inout FindingLog) {
         let uid = creation.uid
-        for damage in lacks(in: directory) {
+        for damage in lacks(in: directory) where damage.kind != .endMissing || !wal.isDamaged(uid) {
             log.add(damage, advice: Advice.server, remark: wal.remark(on: damage.kind))
-        }
-        let last = max(entries.lastIndex, snapshot.index)
-        if lastApplied > last, !wal.isDamaged(uid) {
-            log.problem(
-                directory, server: uid, entries: last.next...lastApplied,
-                "the end of the log is missing: the server has applied more than is there", advice: Advice.server)
         }
         if wasSuperseded {
             log.note(

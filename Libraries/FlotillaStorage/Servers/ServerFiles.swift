@@ -135,6 +135,12 @@ extension RecoveredServer {
         for gap in files?.segments.gaps(behind: snapshot.index) ?? [] {
             damages.append(Damage(file: directory, offset: 0, kind: .gap, server: uid, entries: gap))
         }
+        let last = max(entries.lastIndex, snapshot.index)
+        // Another log that a snapshot has superseded may well have been longer.
+        if knownEnd > last, !wasSuperseded {
+            damages.append(
+                Damage(file: directory, offset: 0, kind: .endMissing, server: uid, entries: last.next...knownEnd))
+        }
         return damages
     }
 }
