@@ -82,6 +82,66 @@ extension ClusterClient {
         guard case .done = response else { throw response.unexpected }
     }
 
+    /// Adds a member on a node, or gives the one that is there another role.
+    ///
+    /// A promotable member becomes a voter by itself once it has the log; that is the safe way to add one. A voter counts
+    /// for majorities at once, so its node must be connected.
+    ///
+    /// - Parameter waiting: whether to wait until the change is committed, and not only in the leader's log.
+    /// - Throws: `FlotillaError`, among others with `alreadyMember`, with `clusterChangeNotPermitted` while another change
+    ///   is not committed, with `unreachable` for a node of which the leader's has never heard, and with `outcomeUnknown`
+    ///   when the change is in the log and nobody can say what becomes of it.
+    @discardableResult
+    public func addMember(
+        on node: NodeName, role: MemberRole = .promotable(target: .zero), waiting: Bool = true,
+        timeout: Duration? = nil
+    ) async throws -> MemberChanged {
+        try await change(.add(on: node, role), waiting: waiting, timeout: timeout)
+    }
+
+    /// Removes a member. A leader that removes itself leads on until that is committed. What is on the disk of the member's
+    /// node stays there.
+    ///
+    /// - Parameter waiting: whether to wait until the change is committed, and not only in the leader's log.
+    /// - Throws: `FlotillaError`, among others with `unknownMember`, with `clusterChangeNotPermitted` while another change
+    ///   is not committed, and with `outcomeUnknown` when the change is in the log and nobody can say what becomes of it.
+    @discardableResult
+    public func removeMember(
+        _ server: ServerID, waiting: Bool = true, timeout: Duration? = nil
+    ) async throws -> MemberChanged {
+        try await change(.remove(server), waiting: waiting, timeout: timeout)
+    }
+
+    /// Waits until a member that was added as promotable votes.
+    ///
+    /// - Parameter member: the identity that `addMember` gave.
+    /// - Throws: `FlotillaError` with `notUpToDate` when it has not caught up before the deadline, which it may later, and
+    ///   with `unknownMember` when it is no member any more.
+    public func waitForVote(of member: ServerUID, timeout: Duration? = nil) async throws {
+        let deadline = client.deadline(timeout)
+        while true {
+            let response = try await askLeader(deadline) { .members($0) }
+            guard case .memberList(let list) = response else { throw response.unexpected }
+            guard let found = list.configuration.member(member) else {
+                throw FlotillaError(.unknownMember, "\(member) is no member of \(name)")
+            }
+            if found.isVoter { return }
+            guard deadline > .now() else {
+                throw FlotillaError(.notUpToDate, "\(found.id) is a member of \(name), but has not caught up yet")
+            }
+            try await client.pause(before: deadline)
+        }
+    }
+
+    private func change(_ change: MemberChange, waiting: Bool, timeout: Duration?) async throws -> MemberChanged {
+        let deadline = client.deadline(timeout)
+        let response = try await askLeader(deadline, once: true) { leader in
+            .changeMembers(leader, change, waits: waiting, timeoutMilliseconds: deadline.millisecondsLeft)
+        }
+        guard case .memberChanged(let changed) = response else { throw response.unexpected }
+        return changed
+    }
+
     private func member(on node: NodeName, timeout: Duration?) async throws -> Member {
         let located = try await location(timeout: timeout)
         guard let member = located.configuration.members.first(where: { $0.id.node == node }) else {

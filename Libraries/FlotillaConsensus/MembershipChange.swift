@@ -64,9 +64,9 @@ extension ClusterConfiguration {
             return
         }
         let old = members[position]
-        guard old.id == new.id, old.uid == new.uid, old.role != new.role, !(old.isPromotable && new.isPromotable) else {
-            throw .alreadyMember
-        }
+        guard old.id == new.id, old.uid == new.uid, old.role != new.role else { throw .alreadyMember }
+        // A voter is what a promotable member is to become: asking for one twice must not cost a vote.
+        guard !new.isPromotable || old.role == .nonVoter else { throw .alreadyMember }
         members[position].role = new.role
     }
 }

@@ -38,6 +38,8 @@ package final class HostedServer {
     var transferWaiter: RequestTicket?
     /// Who waits for a snapshot through an index.
     var snapshotWaiters: [(index: LogIndex, ticket: RequestTicket)] = []
+    /// Who waits for a change of the members to be committed.
+    var changeWaiters: [(change: MemberChanged, ticket: RequestTicket)] = []
     /// How it last tried to leave its place as the leader because of the node's disk.
     var handOver: HandOver?
 

@@ -41,23 +41,29 @@ extension Kernel {
         to cluster: ClusterName, on node: NodeName, role: MemberRole
     ) -> Result<(server: ServerUID, index: LogIndex), FlotillaError> {
         do throws(FlotillaError) {
-            let leader = try serverForChange(of: cluster)
-            let (nodeID, address) = try locate(node)
-            let id = ServerID(cluster: cluster, node: node)
-            let known = leader.core.configuration.members.first { $0.id == id && $0.nodeID == nodeID }
-            // A voter counts from the start, there or not: one that never comes could cost the cluster its majority.
-            guard role != .voter || nodeID == identity.id || peersByID[nodeID]?.isUp == true else {
-                throw FlotillaError(.unreachable, "node \(node) is not connected, so no voter is added there")
-            }
-            let member = Member(
-                id: id, uid: known?.uid ?? .random(using: &random), nodeID: nodeID, address: address, role: role)
-            let index = try change(.add(member), by: leader)
-            // It is asked before the first entries leave.
-            if known == nil, let peer = peersByID[nodeID], peer.isUp { invite(member.uid, of: leader, on: peer) }
-            return .success((member.uid, index))
+            return .success(try addMember(on: node, role: role, by: try server(of: cluster)))
         } catch {
             return .failure(error)
         }
+    }
+
+    private func addMember(
+        on node: NodeName, role: MemberRole, by leader: HostedServer
+    ) throws(FlotillaError) -> (server: ServerUID, index: LogIndex) {
+        try checkPermission(leader)
+        let (nodeID, address) = try locate(node)
+        let id = ServerID(cluster: leader.creation.clusterName, node: node)
+        let known = leader.core.configuration.members.first { $0.id == id && $0.nodeID == nodeID }
+        // A voter counts from the start, there or not: one that never comes could cost the cluster its majority.
+        guard role != .voter || nodeID == identity.id || peersByID[nodeID]?.isUp == true else {
+            throw FlotillaError(.unreachable, "node \(node) is not connected, so no voter is added there")
+        }
+        let member = Member(
+            id: id, uid: known?.uid ?? .random(using: &random), nodeID: nodeID, address: address, role: role)
+        let index = try change(.add(member), by: leader)
+        // It is asked before the first entries leave.
+        if known == nil, let peer = peersByID[nodeID], peer.isUp { invite(member.uid, of: leader, on: peer) }
+        return (member.uid, index)
     }
 
     /// Removes a member; to be asked of the leader's node. A leader that is removed hands over once that is committed.
@@ -66,24 +72,80 @@ extension Kernel {
     /// - Returns: where in the log the configuration without it stands.
     package func removeMember(_ server: ServerID, from cluster: ClusterName) -> Result<LogIndex, FlotillaError> {
         do throws(FlotillaError) {
-            let leader = try serverForChange(of: cluster)
-            guard let member = leader.core.configuration.members.first(where: { $0.id == server }) else {
-                throw FlotillaError(.unknownMember, "\(cluster) has no member \(server)")
-            }
-            let index = try change(.remove(member.uid), by: leader)
-            return .success(index)
+            return .success(try removeMember(server, by: try self.server(of: cluster)).index)
         } catch {
             return .failure(error)
         }
     }
 
-    /// The server that would make a change of the members now.
-    private func serverForChange(of cluster: ClusterName) throws(FlotillaError) -> HostedServer {
+    private func removeMember(
+        _ id: ServerID, by leader: HostedServer
+    ) throws(FlotillaError) -> (server: ServerUID, index: LogIndex) {
+        try checkPermission(leader)
+        guard let member = leader.core.configuration.members.first(where: { $0.id == id }) else {
+            throw FlotillaError(.unknownMember, "\(leader.creation.clusterName) has no member \(id)")
+        }
+        return (member.uid, try change(.remove(member.uid), by: leader))
+    }
+
+    private func server(of cluster: ClusterName) throws(FlotillaError) -> HostedServer {
         guard let server = serversByName[cluster] else {
             throw FlotillaError(.unknownCluster, "node \(identity.name) has no member of cluster \(cluster)")
         }
-        if let refusal = server.core.membershipRefusal { throw error(for: refusal, by: server) }
         return server
+    }
+
+    /// Whether a server would change the members now. This is said before anything that may be wrong with the change.
+    private func checkPermission(_ server: HostedServer) throws(FlotillaError) {
+        if let refusal = server.core.membershipRefusal { throw error(for: refusal, by: server) }
+    }
+
+    // MARK: For clients
+
+    /// A client wants a change. It is answered once that is in the log, or once it is committed.
+    func changeMembers(of server: HostedServer, _ change: MemberChange, waits: Bool, _ ticket: RequestTicket) {
+        do throws(FlotillaError) {
+            let (member, index) =
+                switch change {
+                case .add(let node, let role): try addMember(on: node, role: role, by: server)
+                case .remove(let id): try removeMember(id, by: server)
+                }
+            let changed = MemberChanged(
+                member: member, index: index, term: server.core.term, leader: server.creation.id)
+            guard waits else { return respond(.memberChanged(changed), to: ticket) }
+            server.changeWaiters.append((changed, ticket))
+        } catch {
+            respond(.error(error), to: ticket)
+        }
+    }
+
+    /// Answers those whose change is committed, or where something else is.
+    func answerChanges(of server: HostedServer) {
+        while let waiter = server.changeWaiters.first, waiter.change.index <= server.core.commitIndex {
+            server.changeWaiters.removeFirst()
+            respond(outcome(of: waiter.change, in: server), to: waiter.ticket)
+        }
+    }
+
+    private func outcome(of change: MemberChanged, in server: HostedServer) -> ClientResponse {
+        switch server.core.logTerms.term(at: change.index) {
+        case change.term: .memberChanged(change)
+        case nil:
+            .error(FlotillaError(.outcomeUnknown, "a snapshot covers the change at \(change.index) of the members"))
+        default:
+            .error(FlotillaError(.overwritten, "another leader's entry took the place of the change of the members"))
+        }
+    }
+
+    /// Answers those who have waited long enough.
+    func watchChanges(of server: HostedServer) {
+        let late = server.changeWaiters.filter { $0.ticket.deadline <= now }
+        server.changeWaiters.removeAll { $0.ticket.deadline <= now }
+        for waiter in late {
+            let error = FlotillaError(
+                .outcomeUnknown, "the change at \(waiter.change.index) is in the log and was not committed in time")
+            respond(.error(error), to: waiter.ticket)
+        }
     }
 
     func change(_ change: MembershipChange, by server: HostedServer) throws(FlotillaError) -> LogIndex {

@@ -27,6 +27,9 @@ extension Kernel {
         case .takeSnapshot(let uid, let timeout):
             let ticket = ticket(correlation, on: link, timeout: timeout)
             withServer(uid, link, correlation) { takeSnapshot(of: $0, for: ticket) }
+        case .changeMembers(let uid, let change, let waits, let timeout):
+            let ticket = ticket(correlation, on: link, timeout: timeout)
+            withServer(uid, link, correlation) { changeMembers(of: $0, change, waits: waits, ticket) }
         }
     }
 
@@ -106,6 +109,7 @@ extension Kernel {
                 respond(.error(tooLate), to: waiter.ticket)
             }
             server.snapshotWaiters.removeAll { $0.ticket.deadline <= now }
+            watchChanges(of: server)
             guard !server.locateWaiters.isEmpty else { continue }
             server.locateWaiters.removeAll { links[$0.link] == nil }
             let late = server.locateWaiters.filter { $0.deadline <= now }

@@ -244,6 +244,7 @@ public final class Kernel {
         }
         let more = applyCommitted(server)
         answerDisplaced(of: server)
+        answerChanges(of: server)
         arm(server)
         return more
     }

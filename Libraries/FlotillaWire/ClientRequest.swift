@@ -22,6 +22,9 @@ public enum ClientRequest: Equatable, Sendable {
     /// Has the server take a snapshot of its machine as it is now. Answered by `done` once that is durable, and at once
     /// where nothing was applied since the last.
     case takeSnapshot(ServerUID, timeoutMilliseconds: UInt32)
+    /// Changes the members, which the leader does. Answered by `memberChanged` once the change is committed, or with
+    /// `waits` unset as soon as it is in the log, and by a follower with `notLeader`.
+    case changeMembers(ServerUID, MemberChange, waits: Bool, timeoutMilliseconds: UInt32)
 
     /// A request to start a cluster.
     public struct StartCluster: Equatable, Sendable {
@@ -63,6 +66,7 @@ public enum ClientRequest: Equatable, Sendable {
         case .transferLeadership: .transferLeadership
         case .triggerElection: .triggerElection
         case .takeSnapshot: .takeSnapshot
+        case .changeMembers: .changeMembers
         }
     }
 
@@ -78,6 +82,11 @@ public enum ClientRequest: Equatable, Sendable {
         case .members(let server), .triggerElection(let server): buffer.writeIdentifier(server)
         case .takeSnapshot(let server, let timeout):
             buffer.writeIdentifier(server)
+            buffer.writeLittle(timeout)
+        case .changeMembers(let server, let change, let waits, let timeout):
+            buffer.writeIdentifier(server)
+            change.encode(into: &buffer)
+            buffer.writeBool(waits)
             buffer.writeLittle(timeout)
         case .overview: break
         case .transferLeadership(let server, let node, let timeout):
@@ -110,6 +119,10 @@ public enum ClientRequest: Equatable, Sendable {
         case .triggerElection: return .triggerElection(try reader.identifier())
         case .takeSnapshot:
             return .takeSnapshot(try reader.identifier(), timeoutMilliseconds: try reader.integer())
+        case .changeMembers:
+            return .changeMembers(
+                try reader.identifier(), try MemberChange(from: &reader), waits: try reader.bool(),
+                timeoutMilliseconds: try reader.integer())
         default: return nil
         }
     }

@@ -7,6 +7,7 @@ public enum ClientResponse: Equatable, Sendable {
     case clusters(ClusterPage)
     case memberList(MemberList)
     case nodeOverview(NodeOverview)
+    case memberChanged(MemberChanged)
     case done
     case error(FlotillaError)
 
@@ -18,6 +19,7 @@ public enum ClientResponse: Equatable, Sendable {
         case .clusters: .clusters
         case .memberList: .memberList
         case .nodeOverview: .nodeOverview
+        case .memberChanged: .memberChanged
         case .done: .done
         case .error: .error
         }
@@ -31,6 +33,7 @@ public enum ClientResponse: Equatable, Sendable {
         case .clusters(let value): value.encode(into: &buffer)
         case .memberList(let value): value.encode(into: &buffer)
         case .nodeOverview(let value): value.encode(into: &buffer)
+        case .memberChanged(let value): value.encode(into: &buffer)
         case .done: break
         case .error(let value): value.encode(into: &buffer)
         }
@@ -45,6 +48,7 @@ public enum ClientResponse: Equatable, Sendable {
         case .clusters: return .clusters(try ClusterPage(from: &reader))
         case .memberList: return .memberList(try MemberList(from: &reader))
         case .nodeOverview: return .nodeOverview(try NodeOverview(from: &reader))
+        case .memberChanged: return .memberChanged(try MemberChanged(from: &reader))
         case .done: return .done
         case .error: return .error(try FlotillaError(from: &reader))
         default: return nil

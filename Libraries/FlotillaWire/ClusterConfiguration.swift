@@ -60,16 +60,7 @@ extension Member: WireCodable {
         buffer.writeIdentifier(uid)
         buffer.writeIdentifier(nodeID)
         buffer.writeAddress(address)
-        switch role {
-        case .voter: buffer.writeLittle(UInt8(0))
-        case .nonVoter: buffer.writeLittle(UInt8(1))
-        case .promotable: buffer.writeLittle(UInt8(2))
-        }
-        if case .promotable(let target) = role {
-            buffer.writeLittle(target.rawValue)
-        } else {
-            buffer.writeLittle(UInt64(0))
-        }
+        role.encode(into: &buffer)
     }
 
     public init(from reader: inout WireReader) throws(WireError) {
@@ -77,11 +68,28 @@ extension Member: WireCodable {
         let uid: ServerUID = try reader.identifier()
         let nodeID: NodeID = try reader.identifier()
         let address = try reader.address()
-        let role: UInt8 = try reader.integer()
+        self.init(id: id, uid: uid, nodeID: nodeID, address: address, role: try MemberRole(from: &reader))
+    }
+}
+
+extension MemberRole: WireCodable {
+    public func encode(into buffer: inout ByteBuffer) {
+        let (number, target): (UInt8, LogIndex) =
+            switch self {
+            case .voter: (0, .zero)
+            case .nonVoter: (1, .zero)
+            case .promotable(let target): (2, target)
+            }
+        buffer.writeLittle(number)
+        buffer.writeLittle(target.rawValue)
+    }
+
+    public init(from reader: inout WireReader) throws(WireError) {
+        let number: UInt8 = try reader.integer()
         let target = try reader.index()
         let roles: [MemberRole] = [.voter, .nonVoter, .promotable(target: target)]
-        guard Int(role) < roles.count else { throw WireError(.malformed, "unknown member role \(role)") }
-        self.init(id: id, uid: uid, nodeID: nodeID, address: address, role: roles[Int(role)])
+        guard Int(number) < roles.count else { throw WireError(.malformed, "unknown member role \(number)") }
+        self = roles[Int(number)]
     }
 }
 

@@ -60,6 +60,8 @@ public enum FrameType: UInt8, Sendable, CaseIterable {
     case triggerElection = 91
     case done = 92
     case takeSnapshot = 93
+    case changeMembers = 94
+    case memberChanged = 95
 }
 
 extension FrameType {

@@ -34,6 +34,34 @@ import Testing
         }
     }
 
+    @Test func `a cluster grows by a node, loses its leader's member and takes it back`() async throws {
+        try await LocalCluster.with(4) { cluster in
+            let endpoints = cluster.endpointList
+            func run(_ arguments: String...) async throws -> ToolResult {
+                try await flotilla(arguments, endpoints: endpoints)
+            }
+            _ = try await run("cluster", "start", "kv", "--machine", "kv", "--members", "n1,n2,n3")
+            #expect(try await run("put", "a", "1").status == 0)
+            let added = try await run("member", "add", "kv@n4")
+            #expect(added.status == 0, "\(added.error)")
+            let four = try await run("member", "list").output
+            #expect(four.split(separator: "\n").count == 4 && four.contains("kv@n4\tvoter"), "\(four)")
+            let again = try await run("member", "add", "kv@n4")
+            #expect(again.status == 1 && again.error.contains("already_member"), "\(again.error)")
+            let leader = try await run("leader", "--wait").output.trimmingCharacters(in: .newlines)
+            #expect(try await run("member", "remove", leader).status == 0)
+            let next = try await run("leader", "--wait").output.trimmingCharacters(in: .newlines)
+            #expect(next != leader && next.hasPrefix("kv@"))
+            #expect(try await run("get", "a").output == "1\n")
+            let gone = try await run("member", "remove", leader)
+            #expect(gone.status == 1 && gone.error.contains("unknown_member"), "\(gone.error)")
+            let back = try await run("member", "add", leader)
+            #expect(back.status == 0, "\(back.error)")
+            #expect(try await run("put", "a", "2").status == 0)
+            #expect(try await run("member", "list").output.split(separator: "\n").count == 4)
+        }
+    }
+
     @Test func `the doctor looks at what a node has left`() async throws {
         try await LocalCluster.with(1) { cluster in
             let endpoints = cluster.endpointList

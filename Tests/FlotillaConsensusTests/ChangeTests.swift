@@ -116,6 +116,8 @@ import Testing
         fleet.settle()
         #expect(fleet[2].configuration.isVoter(Fleet.uid(2)))
         #expect(fleet.change(.add(Fleet.member(2)), at: 1) == .alreadyMember)
+        let again = Fleet.member(2, .promotable(target: .zero))
+        #expect(fleet.change(.add(again), at: 1) == .alreadyMember, "asking twice costs no vote")
     }
 
     @Test func `a query whose round needs fewer answers after a removal is answered`() {

@@ -72,6 +72,37 @@ struct ClusterCommandTests {
         }
     }
 
+    @Test("Members are added and removed")
+    func changes() async throws {
+        try await withNode { endpoint, node in
+            func asked() -> [ClientRequest] {
+                node.received.compactMap { message in
+                    if case .request(let request) = message, case .changeMembers = request { request } else { nil }
+                }
+            }
+            for arguments in [
+                ["add", "kv@n1"], ["add", "kv@n4", "--non-voter"], ["add", "kv@n4", "--voter", "--no-wait"],
+                ["remove", "kv@n2"],
+            ] {
+                let result = await flotilla(["member"] + arguments + ["--endpoints", endpoint])
+                #expect(result.output == "ok\n", "\(result)")
+            }
+            let seen = asked().compactMap { request -> (MemberChange, Bool)? in
+                if case .changeMembers(_, let change, let waits, _) = request { (change, waits) } else { nil }
+            }
+            let node4 = try NodeName("n4")
+            #expect(
+                seen.map(\.0) == [
+                    .add(on: try NodeName("n1"), .promotable(target: .zero)), .add(on: node4, .nonVoter),
+                    .add(on: node4, .voter), .remove(try ServerID("kv@n2")),
+                ])
+            #expect(seen.map(\.1) == [true, true, false, true])
+            for arguments in [["add", "n4"], ["add", "kv@n4", "--voter", "--non-voter"], ["remove", "kv@"]] {
+                #expect(await flotilla(["member"] + arguments + ["--endpoints", endpoint]).exitCode == 2)
+            }
+        }
+    }
+
     struct Overview: Decodable {
         var node: String
         var values: [String: UInt64]

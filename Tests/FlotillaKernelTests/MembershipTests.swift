@@ -178,6 +178,93 @@ import Testing
         #expect(fleet.run { isVoter(2, in: fleet) })
     }
 
+    private func ask(
+        _ change: MemberChange, waits: Bool, of number: Int, _ client: TestClient, in fleet: KernelFleet
+    ) throws -> UInt64 {
+        let server = try #require(fleet.server("c", on: number)).uid
+        return client.ask(.changeMembers(server, change, waits: waits, timeoutMilliseconds: 5_000))
+    }
+
+    private func error(_ correlation: UInt64, _ client: TestClient) -> FlotillaError? {
+        if case .error(let error)? = client.response(correlation) { error } else { nil }
+    }
+
+    @Test func `a client's change is answered once it is committed`() throws {
+        let (fleet, leader) = try fleet(4, members: 3)
+        let client = fleet.client(of: fleet[leader])
+        let others = (1...3).filter { $0 != leader }
+        for other in others { fleet.cut(fleet[leader], fleet[other]) }
+        let add = MemberChange.add(on: fleet[4].name, .nonVoter)
+        let quick = try ask(add, waits: false, of: leader, client, in: fleet)
+        guard case .memberChanged(let changed)? = client.response(quick) else {
+            Issue.record("it is not answered although it is in the log")
+            return
+        }
+        let server = try #require(fleet.server("c", on: leader))
+        #expect(changed.index == server.core.configurationIndex && changed.index > server.core.commitIndex)
+        #expect(changed.member == server.core.configuration.members.last?.uid)
+        let next = try ask(
+            .remove(ServerID(cluster: cluster, node: fleet[4].name)), waits: true, of: leader, client, in: fleet)
+        #expect(error(next, client)?.code == .clusterChangeNotPermitted, "one change at a time")
+        fleet.heal()
+        #expect(fleet.run { fleet.server("c", on: leader)?.core.membershipRefusal == nil })
+        let last = try ask(
+            .remove(ServerID(cluster: cluster, node: fleet[4].name)), waits: true, of: leader, client, in: fleet)
+        #expect(fleet.run { client.response(last) != nil })
+        guard case .memberChanged(let removed)? = client.response(last) else {
+            Issue.record("\(String(describing: client.response(last)))")
+            return
+        }
+        #expect(removed.member == changed.member && removed.index <= server.core.commitIndex)
+    }
+
+    @Test func `a client is told why its change is refused`() throws {
+        let (fleet, leader) = try fleet(4, members: 3)
+        let client = fleet.client(of: fleet[leader])
+        let stranger = try NodeName("nowhere")
+        let expected: [(MemberChange, FlotillaError.Code)] = [
+            (.add(on: fleet[leader].name, .voter), .alreadyMember), (.add(on: stranger, .voter), .unreachable),
+            (.remove(ServerID(cluster: cluster, node: fleet[4].name)), .unknownMember),
+        ]
+        for (change, code) in expected {
+            #expect(error(try ask(change, waits: true, of: leader, client, in: fleet), client)?.code == code)
+        }
+        let follower = leader % 3 + 1
+        let other = fleet.client(of: fleet[follower])
+        let refusal = error(
+            try ask(.add(on: fleet[4].name, .nonVoter), waits: true, of: follower, other, in: fleet), other)
+        #expect(refusal?.code == .notLeader && refusal?.leader?.node == fleet[leader].name)
+    }
+
+    @Test func `a change that is not committed in time is of unknown outcome, and one that is overwritten is not`()
+        throws
+    {
+        let (fleet, leader) = try fleet(4, members: 3)
+        let client = fleet.client(of: fleet[leader])
+        for other in 1...4 where other != leader { fleet.cut(fleet[leader], fleet[other]) }
+        let server = try #require(fleet.server("c", on: leader)).uid
+        let late = client.ask(
+            .changeMembers(server, .add(on: fleet[4].name, .nonVoter), waits: true, timeoutMilliseconds: 50))
+        #expect(fleet.run { client.response(late) != nil })
+        #expect(error(late, client)?.code == .outcomeUnknown)
+        fleet.heal()
+        #expect(
+            fleet.run {
+                fleet.leader(of: "c").flatMap { fleet.server("c", on: $0) }.map { $0.core.membershipRefusal == nil }
+                    ?? false
+            })
+        let second = try #require(fleet.leader(of: "c"))
+        let next = fleet.client(of: fleet[second])
+        for other in 1...4 where other != second { fleet.cut(fleet[second], fleet[other]) }
+        let other = MemberChange.add(on: fleet[4].name, .promotable(target: .zero))
+        let uid = try #require(fleet.server("c", on: second)).uid
+        let lost = next.ask(.changeMembers(uid, other, waits: true, timeoutMilliseconds: 60_000))
+        #expect(fleet.run { (1...3).contains { $0 != second && fleet.server("c", on: $0)?.core.role == .leader } })
+        fleet.heal()
+        #expect(fleet.run { next.response(lost) != nil })
+        #expect(error(lost, next)?.code == .overwritten)
+    }
+
     @Test func `no voter is added on a node that is not connected`() throws {
         let (fleet, leader) = try fleet(2, members: 1)
         fleet.cut(fleet[1], fleet[2])

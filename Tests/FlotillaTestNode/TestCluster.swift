@@ -188,6 +188,13 @@ public final class TestLeader<Machine: StateMachine>: Sendable {
                                 address: node.address),
                             values: [NamedValue("wal_syncs_total", 4)], peers: [], servers: [])))
             ]
+        case .changeMembers:
+            [
+                .respond(
+                    .memberChanged(
+                        MemberChanged(
+                            member: cluster.uid(node), index: 9, term: 2, leader: cluster.server(node))))
+            ]
         case .transferLeadership, .triggerElection, .takeSnapshot: [.respond(.done)]
         }
     }

@@ -109,6 +109,15 @@ extension Sample {
         Sample(
             "take-snapshot", "take a snapshot within three seconds", correlation: 28,
             .request(.takeSnapshot(uid(2), timeoutMilliseconds: 3_000))),
+        Sample(
+            "add-member", "add a member on n4 that is to vote, and wait until that is committed", correlation: 29,
+            .request(
+                .changeMembers(
+                    uid(1), .add(on: node(4).name, .promotable(target: .zero)), waits: true,
+                    timeoutMilliseconds: 3_000))),
+        Sample(
+            "remove-member", "remove the member on n2", correlation: 30,
+            .request(.changeMembers(uid(1), .remove(server(2)), waits: false, timeoutMilliseconds: 3_000))),
     ]
 
     static let responses: [Sample] = [
@@ -155,6 +164,9 @@ extension Sample {
             "node-overview", "a node with one peer that is down and two servers, one of them halted",
             correlation: 25, .response(.nodeOverview(overview))),
         Sample("done", "a request is carried out", correlation: 26, .response(.done)),
+        Sample(
+            "member-changed", "the change stands at index 40 of the log", correlation: 29,
+            .response(.memberChanged(MemberChanged(member: uid(4), index: 40, term: 7, leader: server(1))))),
     ]
 
     private static let overview = NodeOverview(

@@ -66,34 +66,6 @@ struct ClusterCommand: ParsableCommand {
     }
 }
 
-struct MemberCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "member", abstract: "Lists the members of a cluster.", subcommands: [List.self])
-
-    struct List: ControlCommand {
-        static let configuration = CommandConfiguration(
-            abstract: "Lists the members as the leader sees them: name, role, matched index, address.")
-
-        @OptionGroup var global: GlobalOptions
-
-        func execute(_ context: ControlContext) async throws {
-            let list = try await global.withClient(context) { client in
-                try await client.cluster(global.clusterName(), of: Counter.self).members()
-            }
-            let view = MembersView(list)
-            if global.output == .json {
-                try context.json(view)
-                return
-            }
-            for member in view.members {
-                let mark = member.id == view.leader ? "leader" : "follower"
-                context.output.line(
-                    "\(member.id)\t\(member.role)\t\(mark)\t\(member.matched)\t\(member.address)")
-            }
-        }
-    }
-}
-
 struct LeaderCommand: ControlCommand {
     static let configuration = CommandConfiguration(
         commandName: "leader", abstract: "Prints the leader as server@node; exits with 4 when none is known.")

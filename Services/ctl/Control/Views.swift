@@ -65,6 +65,21 @@ struct MembersView: Encodable {
     }
 }
 
+/// What `member add` and `member remove` print as JSON.
+struct MemberChangedView: Encodable {
+    var uid: String
+    var index: UInt64
+    var term: UInt64
+    var leader: String
+
+    init(_ changed: MemberChanged) {
+        uid = changed.member.description
+        index = changed.index.rawValue
+        term = changed.term.rawValue
+        leader = changed.leader.description
+    }
+}
+
 extension MemberRole {
     /// The role's name in lower case with underscores.
     fileprivate var text: String {
