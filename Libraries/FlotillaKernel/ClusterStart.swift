@@ -148,7 +148,18 @@ extension Kernel {
                 RequestTicket(link: link.id, correlation: correlation, deadline: now))
         } catch {
             replyToStart(request.cluster, refusal: error, to: peer, correlation: correlation)
+            tellIfGone(request, to: peer)
         }
+    }
+
+    /// A member whose server is gone from this node can't come back. One that was lost is gone once another was made in its
+    /// place; but the configuration with that one may be undone, and then somebody must replace the old one again.
+    private func tellIfGone(_ request: PeerMessage.StartServer, to peer: Peer) {
+        let members = request.joining.map { [$0.member] } ?? request.initial.members
+        guard let uid = members.first(where: { $0.nodeID == identity.id })?.uid, deletedServers.contains(uid) else {
+            return
+        }
+        send(.serversLost([uid]), to: peer)
     }
 
     private func replyToStart(_ cluster: ClusterID, refusal: FlotillaError?, to peer: Peer, correlation: UInt64) {

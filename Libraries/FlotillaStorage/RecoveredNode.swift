@@ -116,11 +116,18 @@ extension RecoveredServer {
             snapshot = SnapshotName(index: floor.index, term: floor.term)
         }
         guard snapshot.index > .zero else { return }
-        let isOther = (termAtSnapshot ?? term(at: snapshot.index)).map { $0 != snapshot.term } ?? false
+        let isOther = differsFromSnapshot
         if isOther || entries.lastIndex < snapshot.index { begin(after: snapshot.index) }
         wasSuperseded = isOther
         let first = snapshotConfiguration ?? configurations.last { $0.index <= snapshot.index } ?? configurations[0]
         configurations = [first] + configurations.filter { $0.index > max(snapshot.index, first.index) }
+    }
+
+    /// Whether the log is another than the one that the snapshot is of. Where segments that came with the snapshot hide what
+    /// the log had at its end, what follows tells: terms never fall.
+    private var differsFromSnapshot: Bool {
+        if let term = termAtSnapshot ?? term(at: snapshot.index) { return term != snapshot.term }
+        return term(at: snapshot.index.next).map { $0 < snapshot.term } ?? false
     }
 
     /// Takes the files that were found of it, which show what the log says.

@@ -45,6 +45,25 @@ import Testing
         #expect(fleet[follower].log.contains { if case .serverDeleted(old, _, _, _) = $0 { true } else { false } })
     }
 
+    @Test func `a member whose replacement came to nothing is replaced once more`() throws {
+        let others = (1...3).filter { $0 != follower }
+        for number in others { fleet[number].hasPromptDisk = false }
+        try fleet.restart(fleet[follower], damaged: [old])
+        #expect(fleet.run { fleet.server("c", on: follower).map { $0.uid != old } ?? false })
+        // The new server is there, and the configuration with it is lost with the power.
+        for number in others {
+            fleet.kill(fleet[number])
+            fleet[number].unsynced = []
+            fleet[number].hasPromptDisk = true
+            try fleet.restart(fleet[number])
+            #expect(fleet.server("c", on: number)?.core.configuration.member(old) != nil)
+        }
+        #expect(fleet.run(atMost: 30_000) { isReplaced(on: follower) })
+        for number in 1...3 {
+            #expect(fleet.server("c", on: number)?.core.committedConfiguration.member(old) == nil)
+        }
+    }
+
     @Test func `a damaged server votes for nobody and is shown`() throws {
         for node in fleet.nodes { fleet.kill(node) }
         try fleet.restart(fleet[follower], damaged: [old])

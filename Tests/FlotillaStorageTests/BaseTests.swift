@@ -75,6 +75,16 @@ import Testing
         #expect(installed.table.firstIndex == 21 && installed.table.lastIndex == 22 && runs(installed) == [21, 6])
     }
 
+    /// The segments that came with the snapshot stand in front of the one that held the log's entry at its end.
+    @Test func aLogThatWasSupersededIsKnownByWhatFollowsTheSnapshot() async throws {
+        let older = base(snapshot: SnapshotName(index: 20, term: 5), through: 22, [(21, 4)])
+        let superseded = try await read(older, Sample.entries(1, 23...24, term: 4))
+        #expect(superseded.table.isEmpty && superseded.table.lastIndex == 20 && runs(superseded).isEmpty)
+        let newer = base(snapshot: SnapshotName(index: 20, term: 5), through: 22, [(21, 5)])
+        let kept = try await read(newer, Sample.entries(1, 23...24, term: 6))
+        #expect(kept.table.lastIndex == 24 && runs(kept) == [21, 5, 23, 6])
+    }
+
     @Test func whatTheSnapshotCoversStaysInMemoryUntilItIsInSegments() async throws {
         let bases = base(snapshot: SnapshotName(index: 20, term: 2), through: 12)
         let server = try await read(
