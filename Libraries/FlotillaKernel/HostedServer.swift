@@ -40,6 +40,8 @@ package final class HostedServer {
     var snapshotWaiters: [(index: LogIndex, ticket: RequestTicket)] = []
     /// Who waits for a change of the members to be committed.
     var changeWaiters: [(change: MemberChanged, ticket: RequestTicket)] = []
+    /// What is known of the clients of its sessions while it leads.
+    var sessions = SessionWatch()
     /// How it last tried to leave its place as the leader because of the node's disk.
     var handOver: HandOver?
 

@@ -99,7 +99,7 @@ extension Kernel {
     private func reply(_ replies: Replies, from first: LogIndex, for server: HostedServer) {
         var offset = 0
         let count = replies.ends.count
-        var unreadable = replies.unreadable[...]
+        var refused = replies.refused[...]
         while offset < count {
             guard let waiter = server.pending.take(first + offset) else {
                 offset += 1
@@ -111,10 +111,9 @@ extension Kernel {
             }
             link.openCommands -= 1
             link.openCommandBytes -= waiter.bytes
-            while let position = unreadable.first, position < offset { unreadable.removeFirst() }
-            if unreadable.first == offset {
-                let error = FlotillaError(.malformed, "the machine of \(server.creation.id) can't read this command")
-                reject([waiter.correlation], server: server.uid, error, on: link)
+            while let first = refused.first, first.position < offset { refused.removeFirst() }
+            if let first = refused.first, first.position == offset {
+                reject([waiter.correlation], server: server.uid, error(for: first.refusal, by: server), on: link)
                 offset += 1
                 continue
             }
@@ -128,7 +127,7 @@ extension Kernel {
                     written += 1
                     // A run ends where its frame has grown long; the next run begins another.
                     guard offset < count, buffer.writerIndex - start < Limits.appendBytes,
-                        unreadable.first.map({ $0 != offset }) ?? true,
+                        refused.first.map({ $0.position != offset }) ?? true,
                         let next = server.pending.take(first + offset, if: waiter.link)
                     else { return written }
                     correlation = next.correlation
@@ -137,6 +136,17 @@ extension Kernel {
                 }
             }
             markDirty(link)
+        }
+    }
+
+    private func error(for refusal: Replies.Refusal, by server: HostedServer) -> FlotillaError {
+        switch refusal {
+        case .unreadable:
+            FlotillaError(.malformed, "the machine of \(server.creation.id) can't read this command")
+        case .unknownSession:
+            FlotillaError(.sessionExpired, "\(server.creation.clusterName) knows the session of this command no more")
+        case .replyGone:
+            FlotillaError(.replyGone, "the command was applied before, and its reply is not known any more")
         }
     }
 

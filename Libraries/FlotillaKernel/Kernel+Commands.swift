@@ -37,7 +37,7 @@ extension Kernel {
         return link.lastServer
     }
 
-    private func refusalOfCommands(
+    func refusalOfCommands(
         by server: HostedServer, on link: Link, count: Int, bytes: Int
     ) -> FlotillaError? {
         guard server.core.role == .leader else { return notLeader(server) }
@@ -171,7 +171,8 @@ extension Kernel {
                     break
                 }
                 guard CommandPrefix.length(in: body) != nil,
-                    body[0] == ReplyMode.leader.rawValue || body[0] == ReplyMode.none.rawValue
+                    body[0] == ReplyMode.leader.rawValue || body[0] == ReplyMode.none.rawValue,
+                    body[1] & 1 == 0 || CommandPrefix.session(in: body)?.isInOrder == true
                 else {
                     found = .prefix
                     break

@@ -138,6 +138,7 @@ extension Kernel {
         for ticket in server.locateWaiters { respond(.error(error), to: ticket) }
         refuseSnapshots(of: server, error)
         if let ticket = server.transferWaiter { respond(.error(error), to: ticket) }
+        for waiter in server.sessions.waiters { respond(.error(error), to: waiter.ticket) }
         let lost = "the member of \(server.creation.clusterName) that took the change in was removed"
         for waiter in server.changeWaiters { respond(.error(FlotillaError(.outcomeUnknown, lost)), to: waiter.ticket) }
         for ticket in server.reads.takeLate(Instant(nanoseconds: .max)) { refuse(ticket, of: server, error) }

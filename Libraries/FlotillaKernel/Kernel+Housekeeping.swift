@@ -29,6 +29,7 @@ extension Kernel {
         if nextRecording <= now {
             nextRecording = now + .seconds(1)
             recordApplied()
+            watchSessions()
         }
     }
 

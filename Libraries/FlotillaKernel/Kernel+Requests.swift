@@ -30,6 +30,13 @@ extension Kernel {
         case .changeMembers(let uid, let change, let waits, let timeout):
             let ticket = ticket(correlation, on: link, timeout: timeout)
             withServer(uid, link, correlation) { changeMembers(of: $0, change, waits: waits, ticket) }
+        case .openSession(let uid, let timeout):
+            let ticket = ticket(correlation, on: link, timeout: timeout)
+            withServer(uid, link, correlation) { openSession(of: $0, for: ticket) }
+        case .keepSessions(let uid, let sessions):
+            withServer(uid, link, correlation) {
+                respond(keep(sessions, of: $0), to: link, correlation: correlation)
+            }
         }
     }
 

@@ -129,7 +129,8 @@ extension Kernel {
         switch role {
         case .preCandidate: server.counters.preVotes += 1
         case .candidate: server.counters.elections += 1
-        case .follower, .leader: break
+        case .leader: server.sessions.beginTerm()
+        case .follower: break
         }
         updateShare(of: server)
     }

@@ -61,6 +61,7 @@ extension Kernel {
             server.storage.canSnapshot = false
             return refuseSnapshots(of: server)
         }
+        let sessions = server.machine.sessions
         server.storage.isWritingSnapshot = true
         server.storage.wantsCheckpoint = false
         if kind == .snapshot { startCountingBytes(of: server) }
@@ -69,7 +70,8 @@ extension Kernel {
             machineVersion: server.machineVersion, machine: server.creation.machine,
             configuration: configuration.configuration, configurationIndex: configuration.index)
         let order = SnapshotOrder(
-            metadata: metadata, kind: kind, salt: random.next(), pieces: frozen.next, live: frozen.liveIndexes)
+            metadata: metadata, kind: kind, salt: random.next(), sessions: { sessions.encodedPieces() },
+            pieces: frozen.next, live: frozen.liveIndexes)
         start(.snapshot(order), of: server.uid, .snapshot)
     }
 
@@ -240,8 +242,7 @@ extension Kernel {
         }
         server.storage.isRestoring = true
         start(
-            .restore(file) { piece in try restorer.restore(piece) }, of: server.uid,
-            .restore(restorer, file, metadata))
+            .restore(file) { piece in try restorer.take(piece) }, of: server.uid, .restore(restorer, file, metadata))
     }
 
     func restored(
@@ -257,6 +258,17 @@ extension Kernel {
             install(machine, file, metadata, for: server)
         } else {
             server.machine = machine
+        }
+    }
+}
+
+extension MachineRestorer {
+    /// Takes the next piece of a snapshot's file.
+    fileprivate func take(_ piece: SnapshotPiece) throws(WireError) {
+        switch piece {
+        case .live: break
+        case .session(let bytes): try restoreSessions(bytes)
+        case .state(let bytes): try restore(bytes)
         }
     }
 }

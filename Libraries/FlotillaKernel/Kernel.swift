@@ -245,6 +245,7 @@ public final class Kernel {
         let more = applyCommitted(server)
         answerDisplaced(of: server)
         answerChanges(of: server)
+        answerSessions(of: server)
         arm(server)
         return more
     }

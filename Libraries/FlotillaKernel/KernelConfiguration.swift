@@ -41,6 +41,10 @@ public struct KernelConfiguration: Sendable {
     public var logTailBytes = 128 << 20
     /// After how many minor compactions segments of which little is left are rewritten.
     public var minorCompactions = 4
+    /// How long a client session lives without a sign of its client.
+    public var sessionLease: Duration = .seconds(60)
+    /// How many client sessions a cluster may have; further ones are refused as `busy`.
+    public var sessionsPerCluster = 10_000
     /// How often a node whose member missed the start is asked to make up for it.
     public var lateStartInterval: Duration = .seconds(1)
     /// How long a connection may stay without a hello.

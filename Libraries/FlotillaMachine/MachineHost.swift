@@ -63,6 +63,16 @@ open class HostedMachine {
     /// - Throws: `WireError` when pieces are missing. The machine is then of no use.
     open func finishRestore() throws(WireError) {}
 
+    /// The client sessions, which change as entries are applied.
+    open var sessions: SessionTable { SessionTable() }
+
+    /// Takes the next piece of a snapshot with sessions; all of them come before the first piece of the state.
+    ///
+    /// - Throws: `WireError` when the piece is refused. The machine is then of no use.
+    open func restoreSessions(_ piece: ByteBuffer) throws(WireError) {
+        throw WireError(.malformed, "the machine knows no sessions")
+    }
+
     /// What the overview shows of the state.
     open var overview: [NamedValue] { [] }
 }
@@ -71,6 +81,7 @@ open class HostedMachine {
 public final class MachineHost<Machine: StateMachine>: HostedMachine {
     /// The state.
     @usableFromInline var machine: Machine
+    @usableFromInline var table = SessionTable()
 
     /// Hosts a machine.
     public init(_ machine: Machine) { self.machine = machine }
@@ -79,7 +90,7 @@ public final class MachineHost<Machine: StateMachine>: HostedMachine {
     public override func apply(
         _ entries: ByteBuffer, version: inout MachineVersion, replies: inout Replies?, effects: inout Effects
     ) throws(MachineFailure) -> (index: LogIndex, term: Term) {
-        try machine.applyRun(entries, version: &version, replies: &replies, effects: &effects)
+        try machine.applyRun(entries, version: &version, sessions: &table, replies: &replies, effects: &effects)
     }
 
     @inlinable
@@ -94,6 +105,10 @@ public final class MachineHost<Machine: StateMachine>: HostedMachine {
     public override func restore(_ piece: ByteBuffer) throws(WireError) { try machine.restore(piece) }
 
     public override func finishRestore() throws(WireError) { try machine.finishRestore() }
+
+    public override var sessions: SessionTable { table }
+
+    public override func restoreSessions(_ piece: ByteBuffer) throws(WireError) { try table.restore(piece) }
 
     public override var overview: [NamedValue] { machine.overview }
 }

@@ -21,6 +21,15 @@ public final class MachineRestorer: @unchecked Sendable {
         machine = restored
     }
 
+    /// Takes the next piece of the snapshot with sessions.
+    ///
+    /// - Throws: `WireError` when it is refused, and for every call after that.
+    public func restoreSessions(_ piece: ByteBuffer) throws(WireError) {
+        let restored = try take()
+        try restored.restoreSessions(piece)
+        machine = restored
+    }
+
     /// Hands the machine over.
     ///
     /// - Throws: `WireError` when pieces are missing or one was refused, and when it was called before.

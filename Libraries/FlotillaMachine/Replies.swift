@@ -10,8 +10,18 @@ public struct Replies: Sendable {
     public var bytes: ByteBuffer { buffer }
     /// Where each reply ends; it starts where the one before ends.
     public var ends: [Int] { endings }
-    /// The positions in `ends` of commands that the machine could not read. They changed nothing, on any member.
-    public private(set) var unreadable: [Int] = []
+    /// Why a command got no reply of the machine.
+    public enum Refusal: Sendable, Equatable {
+        /// The machine can't read it. It changed nothing, on any member.
+        case unreadable
+        /// Its session is none, or none any more. It changed nothing, on any member.
+        case unknownSession
+        /// It was applied before, and what it replied then is not known any more.
+        case replyGone
+    }
+
+    /// The commands that got no reply of the machine, by their positions in `ends`, which rise.
+    public private(set) var refused: [(position: Int, refusal: Refusal)] = []
 
     /// No replies.
     public init() {}
@@ -20,13 +30,20 @@ public struct Replies: Sendable {
     public mutating func removeAll() {
         buffer.clear()
         endings.removeAll(keepingCapacity: true)
-        unreadable.removeAll(keepingCapacity: true)
+        refused.removeAll(keepingCapacity: true)
     }
 
     @usableFromInline
-    mutating func appendUnreadable() {
-        unreadable.append(endings.count)
+    mutating func append(_ refusal: Refusal) {
+        refused.append((endings.count, refusal))
         appendNothing()
+    }
+
+    /// Adds a reply that is encoded already.
+    @usableFromInline
+    mutating func append(encoded reply: ByteBuffer) {
+        buffer.writeImmutableBuffer(reply)
+        endings.append(buffer.writerIndex)
     }
 
     /// Adds the reply to the next entry.

@@ -4,7 +4,8 @@ import NIOCore
 extension StateMachine {
     @inlinable
     public mutating func applyRun(
-        _ entries: ByteBuffer, version: inout MachineVersion, replies: inout Replies?, effects: inout Effects
+        _ entries: ByteBuffer, version: inout MachineVersion, sessions: inout SessionTable, replies: inout Replies?,
+        effects: inout Effects
     ) throws(MachineFailure) -> (index: LogIndex, term: Term) {
         var position = entries.readerIndex
         var last = (index: LogIndex.zero, term: Term.zero)
@@ -21,11 +22,19 @@ extension StateMachine {
             let body = position + EntryHeader.byteCount
             switch header.kind {
             case .command:
-                try applyCommand(header, entries, body: body, version: version, replies: &replies, effects: &effects)
+                try applyCommand(
+                    header, entries, body: body, version: version, sessions: &sessions, replies: &replies,
+                    effects: &effects)
             case .noop:
                 version = machineVersion(inNoop: entries, at: body, header) ?? version
                 replies?.appendNothing()
-            case .configuration, .sessionRegister, .sessionExpire, .down, .nodeUp, .nodeDown, .timeout, .endOfLife:
+            case .sessionRegister:
+                sessions.register(header.index.rawValue)
+                replies?.appendNothing()
+            case .sessionExpire:
+                sessions.expire(expiredSessions(in: entries, at: body, header))
+                replies?.appendNothing()
+            case .configuration, .down, .nodeUp, .nodeDown, .timeout, .endOfLife:
                 replies?.appendNothing()
             }
             position = body + Int(header.bodyLength)
@@ -36,22 +45,29 @@ extension StateMachine {
 
     @inlinable
     mutating func applyCommand(
-        _ header: EntryHeader, _ entries: ByteBuffer, body: Int, version: MachineVersion, replies: inout Replies?,
-        effects: inout Effects
+        _ header: EntryHeader, _ entries: ByteBuffer, body: Int, version: MachineVersion,
+        sessions: inout SessionTable, replies: inout Replies?, effects: inout Effects
     ) throws(MachineFailure) {
         // Bytes that are no command come from a broken client. They are in the log, so every member skips them alike.
         guard let slice = entries.getSlice(at: body, length: Int(header.bodyLength)),
             let command = Self.command(in: slice)
         else {
-            replies?.appendUnreadable()
+            replies?.append(.unreadable)
             return
         }
+        let place = CommandPrefix.session(in: slice)
+        if let place, !isNew(place, &sessions, &replies) { return }
         do {
             let context = ApplyContext(
                 index: header.index, term: header.term, time: LeaderTime(nanosecondsSince1970: header.time),
                 machineVersion: version)
             let reply = try apply(command, at: context, effects: &effects)
-            replies?.append(reply)
+            if let place {
+                let kept = sessions.keep(place) { reply.encode(into: &$0) }
+                replies?.append(encoded: kept)
+            } else {
+                replies?.append(reply)
+            }
         } catch {
             throw MachineFailure(index: header.index, message: "\(error)")
         }
@@ -66,6 +82,28 @@ extension StateMachine {
         // Why it can't be read is the client's to find out: every member only has to agree that it can't.
         return try? Command(from: &reader)
     }
+}
+
+/// Whether a command of a session is to be applied; if not, it gets its reply here.
+@usableFromInline
+func isNew(_ place: CommandPrefix.Session, _ sessions: inout SessionTable, _ replies: inout Replies?) -> Bool {
+    switch sessions.admit(place) {
+    case .new: return true
+    case .repeated(let reply): replies?.append(encoded: reply)
+    case .replyGone: replies?.append(.replyGone)
+    case .unknownSession: replies?.append(.unknownSession)
+    }
+    return false
+}
+
+/// The sessions that an entry ends.
+@usableFromInline
+func expiredSessions(in entries: ByteBuffer, at body: Int, _ header: EntryHeader) -> [UInt64] {
+    guard let bytes = entries.getSlice(at: body, length: Int(header.bodyLength)) else { return [] }
+    var reader = WireReader(bytes)
+    // Who made the entry vouches for its form; one that can't be read ends nothing, on any member.
+    return (try? reader.list(limit: Limits.sessionsPerRequest) { (reader) throws(WireError) in try reader.integer() })
+        ?? []
 }
 
 /// The machine version that a noop makes effective; `nil` when it names none.

@@ -84,7 +84,8 @@ public protocol StateMachine: Sendable {
     /// No machine implements this itself. It is a requirement so that the compiler makes the loop over the entries
     /// anew for each machine, with its types filled in; shared by all machines it takes four times as long.
     mutating func applyRun(
-        _ entries: ByteBuffer, version: inout MachineVersion, replies: inout Replies?, effects: inout Effects
+        _ entries: ByteBuffer, version: inout MachineVersion, sessions: inout SessionTable, replies: inout Replies?,
+        effects: inout Effects
     ) throws(MachineFailure) -> (index: LogIndex, term: Term)
 
     /// Answers an encoded query, as `HostedMachine.answer` says. No machine implements this itself, and it is a

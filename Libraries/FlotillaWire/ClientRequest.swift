@@ -25,6 +25,11 @@ public enum ClientRequest: Equatable, Sendable {
     /// Changes the members, which the leader does. Answered by `memberChanged` once the change is committed, or with
     /// `waits` unset as soon as it is in the log, and by a follower with `notLeader`.
     case changeMembers(ServerUID, MemberChange, waits: Bool, timeoutMilliseconds: UInt32)
+    /// Begins a session with the cluster. Answered by `sessionOpened` by the leader, by a follower with `notLeader`. A
+    /// request that is repeated begins one more, which ends by itself.
+    case openSession(ServerUID, timeoutMilliseconds: UInt32)
+    /// The client of these sessions lives. Answered by `done` by the leader, by a follower with `notLeader`.
+    case keepSessions(ServerUID, [UInt64])
 
     /// A request to start a cluster.
     public struct StartCluster: Equatable, Sendable {
@@ -67,6 +72,8 @@ public enum ClientRequest: Equatable, Sendable {
         case .triggerElection: .triggerElection
         case .takeSnapshot: .takeSnapshot
         case .changeMembers: .changeMembers
+        case .openSession: .openSession
+        case .keepSessions: .keepSessions
         }
     }
 
@@ -80,7 +87,7 @@ public enum ClientRequest: Equatable, Sendable {
         case .startCluster(let request): request.encode(into: &buffer)
         case .listClusters(let name): buffer.writeText(name?.description ?? "")
         case .members(let server), .triggerElection(let server): buffer.writeIdentifier(server)
-        case .takeSnapshot(let server, let timeout):
+        case .takeSnapshot(let server, let timeout), .openSession(let server, let timeout):
             buffer.writeIdentifier(server)
             buffer.writeLittle(timeout)
         case .changeMembers(let server, let change, let waits, let timeout):
@@ -88,6 +95,9 @@ public enum ClientRequest: Equatable, Sendable {
             change.encode(into: &buffer)
             buffer.writeBool(waits)
             buffer.writeLittle(timeout)
+        case .keepSessions(let server, let sessions):
+            buffer.writeIdentifier(server)
+            buffer.writeList(sessions) { $0.writeLittle($1) }
         case .overview: break
         case .transferLeadership(let server, let node, let timeout):
             buffer.writeIdentifier(server)
@@ -123,6 +133,13 @@ public enum ClientRequest: Equatable, Sendable {
             return .changeMembers(
                 try reader.identifier(), try MemberChange(from: &reader), waits: try reader.bool(),
                 timeoutMilliseconds: try reader.integer())
+        case .openSession: return .openSession(try reader.identifier(), timeoutMilliseconds: try reader.integer())
+        case .keepSessions:
+            return .keepSessions(
+                try reader.identifier(),
+                try reader.list(limit: Limits.sessionsPerRequest) { (reader) throws(WireError) -> UInt64 in
+                    try reader.integer()
+                })
         default: return nil
         }
     }

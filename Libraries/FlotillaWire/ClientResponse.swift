@@ -8,6 +8,7 @@ public enum ClientResponse: Equatable, Sendable {
     case memberList(MemberList)
     case nodeOverview(NodeOverview)
     case memberChanged(MemberChanged)
+    case sessionOpened(SessionOpened)
     case done
     case error(FlotillaError)
 
@@ -20,6 +21,7 @@ public enum ClientResponse: Equatable, Sendable {
         case .memberList: .memberList
         case .nodeOverview: .nodeOverview
         case .memberChanged: .memberChanged
+        case .sessionOpened: .sessionOpened
         case .done: .done
         case .error: .error
         }
@@ -34,6 +36,7 @@ public enum ClientResponse: Equatable, Sendable {
         case .memberList(let value): value.encode(into: &buffer)
         case .nodeOverview(let value): value.encode(into: &buffer)
         case .memberChanged(let value): value.encode(into: &buffer)
+        case .sessionOpened(let value): value.encode(into: &buffer)
         case .done: break
         case .error(let value): value.encode(into: &buffer)
         }
@@ -49,6 +52,7 @@ public enum ClientResponse: Equatable, Sendable {
         case .memberList: return .memberList(try MemberList(from: &reader))
         case .nodeOverview: return .nodeOverview(try NodeOverview(from: &reader))
         case .memberChanged: return .memberChanged(try MemberChanged(from: &reader))
+        case .sessionOpened: return .sessionOpened(try SessionOpened(from: &reader))
         case .done: return .done
         case .error: return .error(try FlotillaError(from: &reader))
         default: return nil

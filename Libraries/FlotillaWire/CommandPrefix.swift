@@ -36,6 +36,12 @@ public struct CommandPrefix: Equatable, Sendable {
             self.serial = serial
             self.lowestOpenSerial = lowestOpenSerial
         }
+
+        /// Whether the numbers can be: serials begin at 1, the command is open itself, and no more are open than may be.
+        public var isInOrder: Bool {
+            id > 0 && lowestOpenSerial > 0 && serial >= lowestOpenSerial
+                && serial - lowestOpenSerial < Limits.openCommandsPerSession
+        }
     }
 
     /// Where a command came from, so that a later leader can answer it.
@@ -91,6 +97,21 @@ public struct CommandPrefix: Equatable, Sendable {
         else { return nil }
         let length = shortByteCount + (body[1] & 1 == 0 ? 0 : 24) + (body[1] & 2 == 0 ? 0 : 16)
         return body.count >= length ? length : nil
+    }
+
+    /// The place in a session that the prefix at the start of a body names, which must have been found to be one;
+    /// `nil` when it names none.
+    @inlinable
+    public static func session(in body: ByteBuffer) -> Session? { body.withUnsafeReadableBytes { session(in: $0) } }
+
+    /// The same of bytes.
+    @inlinable
+    public static func session(in body: UnsafeRawBufferPointer) -> Session? {
+        guard body.count >= shortByteCount + 24, body[1] & 1 != 0, let base = body.baseAddress else { return nil }
+        func number(_ offset: Int) -> UInt64 {
+            UInt64(littleEndian: base.loadUnaligned(fromByteOffset: shortByteCount + offset, as: UInt64.self))
+        }
+        return Session(id: number(0), serial: number(8), lowestOpenSerial: number(16))
     }
 
     /// Reads a prefix; throws what `WireReader` throws for a short or an unknown one.

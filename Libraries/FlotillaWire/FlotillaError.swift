@@ -74,12 +74,19 @@ public struct FlotillaError: Error, Equatable, CustomStringConvertible {
         /// The cluster has this member already, perhaps with a storage that is gone; that one must be removed first.
         public static let alreadyMember = Code(rawValue: 28)
 
+        /// The cluster does not know the session of the command, or no more: it was silent for longer than its lease. The
+        /// command was not applied by this entry; whether it was by an earlier copy, nobody can say any more.
+        public static let sessionExpired = Code(rawValue: 29)
+        /// The command was applied, once; what it replied is not known any more.
+        public static let replyGone = Code(rawValue: 30)
+
         static let names: [String] = [
             "invalid_argument", "unsupported", "too_large", "not_leader", "no_leader", "transferring", "busy",
             "unknown_server", "unknown_cluster", "cluster_exists", "cluster_not_formed", "overwritten",
             "outcome_unknown", "timeout", "halted", "non_voter", "unknown_member", "not_up_to_date",
             "unknown_machine", "shutting_down", "unreachable", "refused", "malformed", "internal_error",
-            "already_leader", "deleted", "cluster_change_not_permitted", "already_member",
+            "already_leader", "deleted", "cluster_change_not_permitted", "already_member", "session_expired",
+            "reply_gone",
         ]
 
         /// The code's name in lower case, or its number.

@@ -62,6 +62,9 @@ public enum FrameType: UInt8, Sendable, CaseIterable {
     case takeSnapshot = 93
     case changeMembers = 94
     case memberChanged = 95
+    case openSession = 96
+    case sessionOpened = 97
+    case keepSessions = 100
 }
 
 extension FrameType {

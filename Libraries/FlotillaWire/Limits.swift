@@ -25,6 +25,11 @@ public enum Limits {
     public static let openCommandsPerConnection = 8_192
     /// How many bytes of commands one client connection may have open.
     public static let openCommandBytesPerConnection = 32 << 20
+    /// How far a command's serial may be above the lowest one of its session that is open: as many as a connection may
+    /// have open, so that a client that pipelines needs no second session.
+    public static let openCommandsPerSession: UInt64 = 8_192
+    /// How many sessions one request, or one entry of the log, may name.
+    public static let sessionsPerRequest = 1_024
     /// How many members a cluster may have.
     public static let members = 15
     /// The longest error message on the wire; longer ones are cut.

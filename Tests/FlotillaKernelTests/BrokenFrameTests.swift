@@ -67,6 +67,21 @@ import Testing
         #expect(checksum?.message.contains("checksum") == true)
         let (prefix, _) = try refusal { CommandBatch.append(correlation: 2, into: &$0) { $0.writeLittle(UInt64.max) } }
         #expect(prefix?.message.contains("prefix") == true)
+        for place in [
+            CommandPrefix.Session(id: 0, serial: 1, lowestOpenSerial: 1),
+            CommandPrefix.Session(id: 2, serial: 1, lowestOpenSerial: 2),
+            CommandPrefix.Session(id: 2, serial: 1, lowestOpenSerial: 0),
+            CommandPrefix.Session(id: 2, serial: 8_193, lowestOpenSerial: 1),
+        ] {
+            let (session, _) = try refusal { buffer in
+                CommandBatch.append(correlation: 2, into: &buffer) { buffer in
+                    CommandPrefix(session: place).encode(into: &buffer)
+                    buffer.writeLittle(Int64(1))
+                }
+            }
+            #expect(session?.message.contains("prefix") == true, "\(place)")
+        }
+        #expect(CommandPrefix.Session(id: 2, serial: 8_192, lowestOpenSerial: 1).isInOrder)
     }
 
     @Test func `a hundred thousand mutated frames of clients and nodes trap nothing`() throws {

@@ -94,7 +94,9 @@ final class TestClient {
 
     /// Sends commands in one frame; returns the numbers under which the results are found.
     @discardableResult
-    func submit(_ commands: [ByteBuffer], to server: ServerUID) -> [UInt64] {
+    func submit(
+        _ commands: [ByteBuffer], prefix: CommandPrefix = CommandPrefix(), to server: ServerUID
+    ) -> [UInt64] {
         let numbers = commands.map { _ in
             correlation += 1
             return correlation
@@ -105,7 +107,7 @@ final class TestClient {
                 CommandBatch.begin(target: server, into: &buffer)
                 for (number, command) in zip(numbers, commands) {
                     CommandBatch.append(correlation: number, into: &buffer) { buffer in
-                        CommandPrefix().encode(into: &buffer)
+                        prefix.encode(into: &buffer)
                         buffer.writeImmutableBuffer(command)
                     }
                 }

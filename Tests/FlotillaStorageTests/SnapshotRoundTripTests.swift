@@ -25,6 +25,19 @@ import Testing
         #expect(contents.live.isEmpty && file.liveCount == 0)
     }
 
+    @Test func `sessions stand before the state`() async throws {
+        let disk = try await SnapshotDisk()
+        let (sessions, state) = (Sample.pieces(300, 70_000), Sample.pieces(10))
+        var rest = state[...]
+        let file = try await SnapshotWriter(directory: SnapshotDisk.directory, files: disk.files).write(
+            Sample.metadata(100, term: 7), kind: .snapshot, live: Sample.live([4]), sessions: sessions, salt: 3
+        ) { rest.popFirst() }
+        let contents = try await disk.read(file)
+        #expect(contents.sessions == sessions && contents.pieces == state && contents.live == Sample.live([4]))
+        let (set, damages) = try await disk.load()
+        #expect(set.snapshots.count == 1 && damages.isEmpty)
+    }
+
     @Test func `a file is written in transfers of at most a mebibyte, each byte once`() async throws {
         let disk = try await SnapshotDisk()
         let file = try await disk.write(pieces: Sample.pieces(300_000, 5 << 20, 100))

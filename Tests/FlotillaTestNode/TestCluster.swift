@@ -195,7 +195,8 @@ public final class TestLeader<Machine: StateMachine>: Sendable {
                         MemberChanged(
                             member: cluster.uid(node), index: 9, term: 2, leader: cluster.server(node))))
             ]
-        case .transferLeadership, .triggerElection, .takeSnapshot: [.respond(.done)]
+        case .openSession: [.respond(.sessionOpened(SessionOpened(id: 3, leaseMilliseconds: 60_000)))]
+        case .transferLeadership, .triggerElection, .takeSnapshot, .keepSessions: [.respond(.done)]
         }
     }
 }

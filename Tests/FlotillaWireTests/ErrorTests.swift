@@ -10,15 +10,17 @@ struct ErrorTests {
             .unknownCluster, .clusterExists, .clusterNotFormed, .overwritten, .outcomeUnknown, .timeout, .halted,
             .nonVoter, .unknownMember, .notUpToDate, .unknownMachine, .shuttingDown, .unreachable, .refused,
             .malformed, .internalError, .alreadyLeader, .deleted, .clusterChangeNotPermitted, .alreadyMember,
+            .sessionExpired, .replyGone,
         ]
-        #expect(codes.map(\.rawValue) == Array(1...28))
+        #expect(codes.map(\.rawValue) == Array(1...30))
         #expect(FlotillaError.Code.notLeader.description == "not_leader")
         #expect(FlotillaError.Code.alreadyLeader.description == "already_leader")
-        #expect(Set(codes.map(\.description)).count == 28)
+        #expect(Set(codes.map(\.description)).count == 30)
         #expect(FlotillaError.Code.alreadyMember.description == "already_member")
+        #expect(FlotillaError.Code.replyGone.description == "reply_gone")
     }
 
-    @Test("A code of a newer version keeps its number", arguments: [0, 29, .max] as [UInt16])
+    @Test("A code of a newer version keeps its number", arguments: [0, 31, .max] as [UInt16])
     func unknownCodes(number: UInt16) throws {
         let error = FlotillaError(FlotillaError.Code(rawValue: number), "new")
         var buffer = ByteBuffer()

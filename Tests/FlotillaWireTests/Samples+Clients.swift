@@ -116,6 +116,12 @@ extension Sample {
                     uid(1), .add(on: node(4).name, .promotable(target: .zero)), waits: true,
                     timeoutMilliseconds: 3_000))),
         Sample(
+            "open-session", "begin a session within three seconds", correlation: 31,
+            .request(.openSession(uid(1), timeoutMilliseconds: 3_000))),
+        Sample(
+            "keep-sessions", "the client of two sessions lives", correlation: 32,
+            .request(.keepSessions(uid(1), [17, 90]))),
+        Sample(
             "remove-member", "remove the member on n2", correlation: 30,
             .request(.changeMembers(uid(1), .remove(server(2)), waits: false, timeoutMilliseconds: 3_000))),
     ]
@@ -164,6 +170,9 @@ extension Sample {
             "node-overview", "a node with one peer that is down and two servers, one of them halted",
             correlation: 25, .response(.nodeOverview(overview))),
         Sample("done", "a request is carried out", correlation: 26, .response(.done)),
+        Sample(
+            "session-opened", "session 41, which lives for a minute without a sign", correlation: 31,
+            .response(.sessionOpened(SessionOpened(id: 41, leaseMilliseconds: 60_000)))),
         Sample(
             "member-changed", "the change stands at index 40 of the log", correlation: 29,
             .response(.memberChanged(MemberChanged(member: uid(4), index: 40, term: 7, leader: server(1))))),

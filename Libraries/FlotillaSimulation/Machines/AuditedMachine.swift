@@ -112,5 +112,9 @@ final class AuditedMachine: HostedMachine {
         ledger.restored(cluster, last, chain: chain, by: owner)
     }
 
+    override var sessions: SessionTable { machine.sessions }
+
+    override func restoreSessions(_ piece: ByteBuffer) throws(WireError) { try machine.restoreSessions(piece) }
+
     override var overview: [NamedValue] { machine.overview }
 }

@@ -30,7 +30,7 @@ package struct StorageJob: Sendable {
         /// Makes a checkpoint a snapshot.
         case promote(SnapshotFile)
         /// Hands the pieces of a snapshot to a machine that is made of them.
-        case restore(SnapshotFile, take: @Sendable (ByteBuffer) throws -> Void)
+        case restore(SnapshotFile, take: @Sendable (SnapshotPiece) throws -> Void)
         /// Finds the segments that a snapshot has made needless, and rewrites thin ones.
         case compact(CompactionOrder)
         /// Finds out which entries of a damaged segment are missing.
@@ -67,18 +67,21 @@ package struct SnapshotOrder: Sendable {
     package var metadata: SnapshotMetadata
     package var kind: SnapshotKind
     package var salt: UInt64
+    /// The pieces that hold the client sessions.
+    package var sessions: @Sendable () -> [ByteBuffer]
     /// The pieces of the machine's frozen state, then `nil`.
     package var pieces: @Sendable () throws -> ByteBuffer?
     /// The entries that the frozen state needs.
     package var live: @Sendable () -> LiveIndexes
 
     package init(
-        metadata: SnapshotMetadata, kind: SnapshotKind, salt: UInt64,
+        metadata: SnapshotMetadata, kind: SnapshotKind, salt: UInt64, sessions: @escaping @Sendable () -> [ByteBuffer],
         pieces: @escaping @Sendable () throws -> ByteBuffer?, live: @escaping @Sendable () -> LiveIndexes
     ) {
         self.metadata = metadata
         self.kind = kind
         self.salt = salt
+        self.sessions = sessions
         self.pieces = pieces
         self.live = live
     }

@@ -124,7 +124,8 @@ package final class StorageWorker: Sendable {
             path: try await directory(of: uid).directory, server: uid, cluster: order.metadata.cluster)
         do {
             return try await SnapshotWriter(directory: directory, files: files).write(
-                order.metadata, kind: order.kind, live: order.live(), salt: order.salt, pieces: order.pieces)
+                order.metadata, kind: order.kind, live: order.live(), sessions: order.sessions(), salt: order.salt,
+                pieces: order.pieces)
         } catch let error as StorageError {
             throw error
         } catch {
@@ -133,12 +134,11 @@ package final class StorageWorker: Sendable {
     }
 
     private func restore(
-        _ file: SnapshotFile, _ take: @Sendable (ByteBuffer) throws -> Void
+        _ file: SnapshotFile, _ take: @Sendable (SnapshotPiece) throws -> Void
     ) async throws(StorageError) {
         try await SnapshotReader.with(file, files: files) { (reader) async throws(StorageError) in
             while let piece = try await reader.nextPiece() {
-                guard case .state(let bytes) = piece else { continue }
-                do { try take(bytes) } catch {
+                do { try take(piece) } catch {
                     throw StorageError(.machine, "the machine refuses what is in \(file.path): \(error)")
                 }
             }

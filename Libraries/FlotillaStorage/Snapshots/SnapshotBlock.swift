@@ -5,7 +5,7 @@ import NIOCore
 enum SnapshotBlockKind: UInt8, Sendable, CaseIterable {
     /// Live indexes, as `LiveIndexes.encodedPieces()` makes them.
     case live = 1
-    /// Client sessions; reserved, none is written yet.
+    /// Client sessions, as the machine's host encodes them.
     case session = 2
     /// A piece of the machine's state.
     case state = 3

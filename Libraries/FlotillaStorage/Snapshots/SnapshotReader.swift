@@ -5,7 +5,7 @@ import NIOCore
 package enum SnapshotPiece: Sendable, Equatable {
     /// Live indexes, to be read with `LiveIndexes.append(encoded:)`, which will take them.
     case live(ByteBuffer)
-    /// Client sessions; reserved.
+    /// Client sessions.
     case session(ByteBuffer)
     /// A piece of the machine's state, as its writer was given it.
     case state(ByteBuffer)

@@ -34,13 +34,14 @@ package struct SnapshotWriter: Sendable {
     /// - Parameters:
     ///   - metadata: must be of the directory's cluster.
     ///   - live: the entries that the machine still needs, all of them included in the snapshot.
+    ///   - sessions: the client sessions as the machine's host encodes them, in pieces of 16 MiB and 64 KiB at most.
     ///   - salt: a random number, so that no block of another file is ever taken for one of this.
     ///   - isCancelled: asked before each piece and before the end; it may be asked on any thread.
     ///   - pieces: gives the machine's state piece by piece, each of 16 MiB and 64 KiB at most, then `nil`.
     /// - Throws: what `pieces` throws, `SnapshotRefusal`, or `StorageError`.
     package func write(
-        _ metadata: SnapshotMetadata, kind: SnapshotKind, live: LiveIndexes, salt: UInt64,
-        isCancelled: @Sendable () -> Bool = { false }, pieces: () throws -> ByteBuffer?
+        _ metadata: SnapshotMetadata, kind: SnapshotKind, live: LiveIndexes, sessions: [ByteBuffer] = [],
+        salt: UInt64, isCancelled: @Sendable () -> Bool = { false }, pieces: () throws -> ByteBuffer?
     ) async throws -> SnapshotFile {
         precondition(metadata.cluster == directory.cluster, "a snapshot of another cluster")
         try Self.check(metadata, live)
@@ -49,7 +50,8 @@ package struct SnapshotWriter: Sendable {
         do {
             try await asStorageError { () async throws(FileSystemError) in try await files.removeIfThere(temporary) }
             let length = try await fill(
-                temporary, metadata, live: live, salt: salt, isCancelled: isCancelled, pieces: pieces)
+                temporary, metadata, live: live, sessions: sessions, salt: salt, isCancelled: isCancelled,
+                pieces: pieces)
             try await asStorageError { () async throws(FileSystemError) in
                 try await files.durablyRename(temporary, to: directory.path(of: name), in: directory.path)
             }
@@ -77,7 +79,7 @@ package struct SnapshotWriter: Sendable {
     }
 
     private func fill(
-        _ path: String, _ metadata: SnapshotMetadata, live: LiveIndexes, salt: UInt64,
+        _ path: String, _ metadata: SnapshotMetadata, live: LiveIndexes, sessions: [ByteBuffer], salt: UInt64,
         isCancelled: @Sendable () -> Bool, pieces: () throws -> ByteBuffer?
     ) async throws -> UInt64 {
         let file = try await asStorageError { () async throws(FileSystemError) in
@@ -87,6 +89,7 @@ package struct SnapshotWriter: Sendable {
         do {
             var sink = try await SnapshotSink(metadata, salt: salt, into: file, files)
             try await appendLive(live, to: &sink, isCancelled)
+            for piece in sessions { try await append(piece, .session, to: &sink) }
             try await appendState(pieces, to: &sink, isCancelled)
             length = try await sink.finish()
         } catch {
@@ -115,11 +118,17 @@ package struct SnapshotWriter: Sendable {
     ) async throws {
         while !isCancelled() {
             guard let piece = try pieces() else { return }
-            guard piece.readableBytes <= SnapshotFormat.pieceBytesMax else {
-                throw SnapshotRefusal.pieceTooLong(piece.readableBytes)
-            }
-            try await sink.appendBlock(.state, piece)
+            try await append(piece, .state, to: &sink)
         }
         throw SnapshotRefusal.cancelled
+    }
+
+    private func append(
+        _ piece: ByteBuffer, _ kind: SnapshotBlockKind, to sink: inout SnapshotSink
+    ) async throws {
+        guard piece.readableBytes <= SnapshotFormat.pieceBytesMax else {
+            throw SnapshotRefusal.pieceTooLong(piece.readableBytes)
+        }
+        try await sink.appendBlock(kind, piece)
     }
 }

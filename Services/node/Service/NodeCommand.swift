@@ -52,6 +52,9 @@ public struct NodeCommand: AsyncParsableCommand {
     @Option(help: "Entries in memory; above it commands are refused (default 1073741824).")
     var memoryTableMaxBytes: String?
     @Option(help: "Longest command or reply (default 8388608, at most 16777216).") var commandMaxBytes: String?
+    @Option(help: "Seconds without a sign of its client after which a session ends (default 60).")
+    var sessionLeaseSeconds: String?
+    @Option(help: "Client sessions that a cluster may have (default 10000).") var sessionsPerCluster: String?
     @Option(help: "Seconds without a durable write after which leaders hand over (default 1).")
     var diskStallLimitSeconds: String?
     @Option(help: "Seconds without a durable write after which the node ends (default 10).")
@@ -75,7 +78,8 @@ public struct NodeCommand: AsyncParsableCommand {
             (.walMaxFilesBehind, walMaxFilesBehind),
             (.walComputeChecksums, walComputeChecksums), (.walSyncMethod, walSyncMethod),
             (.walWriteStrategy, walWriteStrategy), (.memoryTableMax, memoryTableMaxBytes),
-            (.commandMax, commandMaxBytes), (.diskStallLimit, diskStallLimitSeconds),
+            (.commandMax, commandMaxBytes), (.sessionLease, sessionLeaseSeconds),
+            (.sessionsPerCluster, sessionsPerCluster), (.diskStallLimit, diskStallLimitSeconds),
             (.diskHangLimit, diskHangLimitSeconds),
             (.logLevel, logLevel), (.logFormat, logFormat),
         ]

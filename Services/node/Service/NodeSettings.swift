@@ -57,6 +57,8 @@ struct NodeSettings {
         if let size = try layers.size(.snapshotIntervalBytes) { node.kernel.snapshotBytes = size }
         if let count = try layers.size(.snapshotIntervalEntries) { node.kernel.snapshotInterval = count }
         if let count = try layers.size(.logTailEntries) { node.kernel.logTail = count }
+        if let lease = try layers.seconds(.sessionLease) { node.kernel.sessionLease = lease }
+        if let count = try layers.size(.sessionsPerCluster) { node.kernel.sessionsPerCluster = count }
         if let count = try layers.size(.majorCompactionInterval) { node.kernel.minorCompactions = count }
     }
 

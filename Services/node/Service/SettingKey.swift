@@ -23,6 +23,8 @@ enum SettingKey: String, CaseIterable {
     case walWriteStrategy = "wal-write-strategy"
     case memoryTableMax = "memory-table-max-bytes"
     case commandMax = "command-max-bytes"
+    case sessionLease = "session-lease-seconds"
+    case sessionsPerCluster = "sessions-per-cluster"
     case diskStallLimit = "disk-stall-limit-seconds"
     case diskHangLimit = "disk-hang-limit-seconds"
     case logLevel = "log-level"
