@@ -39,6 +39,8 @@ extension WriteAheadLog {
         status.files -= count
         status.liveBytes -= min(status.liveBytes, UInt64(count) * settings.fileBytes)
         guard failure == nil else { return }
+        removing = false
+        remove([])
         handlers.durable([], status)
         requestPreparation()
         pump()
@@ -54,7 +56,18 @@ extension WriteAheadLog {
         precondition(oldest <= current.header.sequence, "the release of a file that is still written")
         let released = Array(position.oldestSequence..<oldest)
         position.oldestSequence = oldest
-        handlers.remove(released)
+        remove(released)
+    }
+
+    /// Has files removed, once those are gone that come before them: where a later one went first, a crash would leave a
+    /// log with a hole.
+    func remove(_ sequences: [UInt64]) {
+        unneeded += sequences
+        guard !removing, !unneeded.isEmpty else { return }
+        removing = true
+        let next = unneeded
+        unneeded = []
+        handlers.remove(next)
     }
 
     func requestPreparation(delay: UInt64 = 0) {

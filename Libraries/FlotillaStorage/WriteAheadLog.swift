@@ -95,6 +95,9 @@ public final class WriteAheadLog {
     var sealed: Bool
 
     var preparing = false
+    /// Released files that are to be removed, and whether others are being removed.
+    var unneeded: [UInt64] = []
+    var removing = false
     var stopping = false
     var started = false
 
@@ -131,7 +134,7 @@ public final class WriteAheadLog {
     public func start() {
         precondition(!started, "a log that is started twice")
         started = true
-        if !position.stale.isEmpty { handlers.remove(position.stale) }
+        remove(position.stale)
         position.stale = []
         requestPreparation()
         if let resumption = position.resumption { open(resumption.header, offset: resumption.offset) }

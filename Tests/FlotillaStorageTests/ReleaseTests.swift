@@ -89,6 +89,19 @@ import Testing
         }
     }
 
+    /// Each removal takes its time, and what is removed later must not be gone first.
+    @Test func aSecondReleaseWaitsForTheFirst() async throws {
+        let log = try await filled(4)
+        log.holdsRemovals = true
+        await log.write(.filesReleased(oldest: 2))
+        await log.write(.filesReleased(oldest: 3))
+        await log.write(.filesReleased(oldest: 4))
+        #expect(log.removals == [[1]])
+        log.holdsRemovals = false
+        await log.settle()
+        #expect(walFiles(log).first == "0000000000000004.wal" && log.log.status.files == walFiles(log).count)
+    }
+
     @Test func aFileThatCanNotBeRemovedEndsTheLog() async throws {
         let log = try await filled(2)
         log.disk.fail("remove", on: "1.wal", errno: 5)

@@ -12,6 +12,8 @@ final class TestLog {
     private(set) var statuses: [WALStatus] = []
     private(set) var failures: [StorageError] = []
     private(set) var delays: [UInt64] = []
+    /// Whether files that are to be removed stay for now.
+    var holdsRemovals = false
     private(set) var log: WriteAheadLog
     private let completions: CompletionQueue
     private let files: AsyncFiles
@@ -71,13 +73,16 @@ final class TestLog {
         await settle()
     }
 
+    /// What was asked to be removed and is not yet.
+    var removals: [[UInt64]] { wishes.removals }
+
     /// Lets everything happen that has been started.
     func settle() async {
         while true {
             let arrived = completions.take()
             for completion in arrived { log.complete(completion) }
             if !arrived.isEmpty { continue }
-            if !wishes.removals.isEmpty {
+            if !wishes.removals.isEmpty, !holdsRemovals {
                 await remove(wishes.removals.removeFirst())
                 continue
             }
