@@ -4,7 +4,9 @@ import FlotillaWire
 extension RaftServer {
     mutating func receive(_ request: VoteRequest, from sender: ServerUID, now: Instant, actions: inout Actions) {
         let isMember = position(of: sender) != nil
-        guard isMember || !answerStranger(sender, actions: &actions) else { return }
+        // Whoever was added campaigns only once its log says so: it has more than what is committed without it.
+        let knowsMore = request.lastIndex <= commitIndex
+        guard isMember || !answerStranger(sender, knowsMore: knowsMore, actions: &actions) else { return }
         if role == .follower, leader == sender, request.term > term {
             // Whoever leads a term does not campaign for a later one before it has stepped down.
             loseLeader(settings.electionDelay, now: now, actions: &actions)
@@ -26,11 +28,13 @@ extension RaftServer {
     /// Deals with the request of a server that is no member, where the usual rules do not hold: a leader ignores it,
     /// and so it can't be deposed by a server that was removed. Where the committed configuration does not name the
     /// sender either, it is told, by a server that knows of a leader and so is not itself behind for long, or that was
-    /// removed itself and may be the only one that the sender asks: who was removed never comes back under its identity.
+    /// removed itself and may be the only one that the sender asks, or that knows more to be committed than the sender has
+    /// at all: who was removed never comes back under its identity.
     ///
+    /// - Parameter knowsMore: whether the sender has nothing beyond what is committed here.
     /// - Returns: whether that was all that the request gets.
-    mutating func answerStranger(_ sender: ServerUID, actions: inout Actions) -> Bool {
-        guard role == .leader || isLeaderHeard || isRemoved else { return false }
+    mutating func answerStranger(_ sender: ServerUID, knowsMore: Bool = false, actions: inout Actions) -> Bool {
+        guard role == .leader || isLeaderHeard || isRemoved || knowsMore else { return false }
         if committedConfiguration.member(sender) == nil {
             actions.append(.send(.removed(Removed(term: term, committedIndex: commitIndex)), to: sender))
             return true

@@ -261,7 +261,10 @@ package final class World {
     private func isRemoved(_ id: ServerID, from host: Int) -> Bool {
         guard computers[host].isDamaged else { return false }
         let servers = computers[host].serving?.kernel?.hostedServers ?? []
-        return servers.contains { $0.creation.id == id && $0.core.configuration.member($0.uid) == nil }
+        return servers.contains { server in
+            let isOut = server.core.isRemoved || server.core.configuration.member(server.uid) == nil
+            return server.creation.id == id && isOut
+        }
     }
 
     func invoked(_ attempt: Attempt) {

@@ -32,6 +32,22 @@ import Testing
         #expect(fleet[1].role == .follower && fleet[2].term == 2)
     }
 
+    /// Its place may have been given to another server of its node, without which nobody can be elected.
+    @Test func `a removed server learns of it also where nobody leads any more`() {
+        let fleet = elected(3)
+        fleet.isolate(3)
+        fleet.change(.remove(Fleet.uid(3)), at: 1)
+        fleet.settle()
+        #expect(fleet[2].committedConfiguration.member(Fleet.uid(3)) == nil)
+        fleet.heal()
+        fleet.crash(1)
+        for _ in 0..<20 where !fleet[3].isRemoved {
+            fleet.advance(by: .milliseconds(300))
+            fleet.settle()
+        }
+        #expect(fleet[3].isRemoved && fleet.leaders.isEmpty)
+    }
+
     @Test func `a leader that gives its vote away hands over and follows`() {
         let fleet = elected(3)
         #expect(fleet.change(.add(Fleet.member(1, .nonVoter)), at: 1) == nil)
