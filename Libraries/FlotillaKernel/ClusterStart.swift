@@ -148,6 +148,7 @@ extension Kernel {
                 RequestTicket(link: link.id, correlation: correlation, deadline: now))
         } catch {
             replyToStart(request.cluster, refusal: error, to: peer, correlation: correlation)
+            tellEnds(of: [request.cluster], to: peer)
         }
     }
 

@@ -27,6 +27,9 @@ extension Kernel {
         case .takeSnapshot(let uid, let timeout):
             let ticket = ticket(correlation, on: link, timeout: timeout)
             withServer(uid, link, correlation) { takeSnapshot(of: $0, for: ticket) }
+        case .deleteCluster(let uid, let timeout):
+            let ticket = ticket(correlation, on: link, timeout: timeout)
+            withServer(uid, link, correlation) { deleteCluster(of: $0, ticket) }
         }
     }
 

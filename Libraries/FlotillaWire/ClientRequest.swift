@@ -22,6 +22,10 @@ public enum ClientRequest: Equatable, Sendable {
     /// Has the server take a snapshot of its machine as it is now. Answered by `done` once that is durable, and at once
     /// where nothing was applied since the last.
     case takeSnapshot(ServerUID, timeoutMilliseconds: UInt32)
+    /// Deletes the cluster that the server leads, with all that it holds. Answered by `done` once that is committed and
+    /// applied, and with `timeout` when it was not in time: it may still come. A cluster that is being deleted already
+    /// is waited for.
+    case deleteCluster(ServerUID, timeoutMilliseconds: UInt32)
 
     /// A request to start a cluster.
     public struct StartCluster: Equatable, Sendable {
@@ -63,6 +67,7 @@ public enum ClientRequest: Equatable, Sendable {
         case .transferLeadership: .transferLeadership
         case .triggerElection: .triggerElection
         case .takeSnapshot: .takeSnapshot
+        case .deleteCluster: .deleteCluster
         }
     }
 
@@ -76,7 +81,7 @@ public enum ClientRequest: Equatable, Sendable {
         case .startCluster(let request): request.encode(into: &buffer)
         case .listClusters(let name): buffer.writeText(name?.description ?? "")
         case .members(let server), .triggerElection(let server): buffer.writeIdentifier(server)
-        case .takeSnapshot(let server, let timeout):
+        case .takeSnapshot(let server, let timeout), .deleteCluster(let server, let timeout):
             buffer.writeIdentifier(server)
             buffer.writeLittle(timeout)
         case .overview: break
@@ -110,6 +115,8 @@ public enum ClientRequest: Equatable, Sendable {
         case .triggerElection: return .triggerElection(try reader.identifier())
         case .takeSnapshot:
             return .takeSnapshot(try reader.identifier(), timeoutMilliseconds: try reader.integer())
+        case .deleteCluster:
+            return .deleteCluster(try reader.identifier(), timeoutMilliseconds: try reader.integer())
         default: return nil
         }
     }

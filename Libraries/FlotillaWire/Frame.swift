@@ -18,6 +18,7 @@ public enum FrameType: UInt8, Sendable, CaseIterable {
     case startServer = 24
     case startServerReply = 25
     case deleteServer = 26
+    case clustersDeleted = 27
 
     // Between nodes: one server to another.
     case appendEntries = 32
@@ -60,6 +61,7 @@ public enum FrameType: UInt8, Sendable, CaseIterable {
     case triggerElection = 91
     case done = 92
     case takeSnapshot = 93
+    case deleteCluster = 98
 }
 
 extension FrameType {

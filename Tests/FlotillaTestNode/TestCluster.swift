@@ -188,7 +188,7 @@ public final class TestLeader<Machine: StateMachine>: Sendable {
                                 address: node.address),
                             values: [NamedValue("wal_syncs_total", 4)], peers: [], servers: [])))
             ]
-        case .transferLeadership, .triggerElection, .takeSnapshot: [.respond(.done)]
+        case .transferLeadership, .triggerElection, .takeSnapshot, .deleteCluster: [.respond(.done)]
         }
     }
 }

@@ -109,6 +109,9 @@ extension Sample {
         Sample(
             "take-snapshot", "take a snapshot within three seconds", correlation: 28,
             .request(.takeSnapshot(uid(2), timeoutMilliseconds: 3_000))),
+        Sample(
+            "delete-cluster", "delete the cluster within three seconds", correlation: 29,
+            .request(.deleteCluster(uid(1), timeoutMilliseconds: 3_000))),
     ]
 
     static let responses: [Sample] = [
