@@ -16,12 +16,13 @@ extension RaftServer {
     /// Where the cluster has ended, once that is known to be committed.
     public var committedEnd: LogIndex? { endIndex.flatMap { $0 <= commitIndex ? $0 : nil } }
 
-    /// It was told for certain that the cluster has ended with the entry of this index and term. A log that has this entry
-    /// is the same through there as that of whoever committed it (log matching, section 5.3), so all of it is committed.
+    /// Follower: it was told for certain that the cluster has ended with the entry of this index and term. A log that has this entry
+    /// is the same through there as that of whoever committed it (log matching, section 5.3), so all of it is committed. A
+    /// leader knows what is committed from its own counting only.
     ///
-    /// - Returns: whether it has the entry.
+    /// - Returns: whether it has the entry, and so knows now that it is committed.
     public mutating func hearOfEnd(at index: LogIndex, term endTerm: Term) -> Bool {
-        guard endIndex == index, logTerms.term(at: index) == endTerm else { return false }
+        guard role != .leader, endIndex == index, logTerms.term(at: index) == endTerm else { return false }
         advanceCommit(to: index)
         return true
     }

@@ -10,18 +10,38 @@ extension Kernel {
 
     /// A client wants the cluster of a server deleted.
     func deleteCluster(of server: HostedServer, _ ticket: RequestTicket) {
-        guard server.core.role == .leader else { return respond(.error(notLeader(server)), to: ticket) }
-        // Whoever asks again waits for the same entry.
-        if server.core.endIndex == nil {
-            switch server.core.proposeEnd() {
-            case .success(let index):
-                append(.endOfLife, body: ByteBuffer(), at: index, for: server)
-                markDirty(server)
-            case .failure(let refusal): return respond(.error(error(for: refusal, by: server)), to: ticket)
-            }
+        do throws(FlotillaError) {
+            _ = try end(server)
+            server.endWaiters.append(ticket)
+            watch(server)
+        } catch {
+            respond(.error(error), to: ticket)
         }
-        server.endWaiters.append(ticket)
-        watch(server)
+    }
+
+    /// Begins the deletion of a whole cluster; to be asked of the leader's node. It is lasting once the index is
+    /// committed.
+    ///
+    /// - Returns: where in the log the entry stands that ends it.
+    package func deleteCluster(named name: ClusterName) -> Result<LogIndex, FlotillaError> {
+        guard let server = serversByName[name] else {
+            return .failure(
+                FlotillaError(.unknownCluster, "node \(identity.name) has no member of cluster \(name)"))
+        }
+        return Result { () throws(FlotillaError) in try end(server) }
+    }
+
+    /// Puts the end of a cluster into its leader's log. Whoever asks again gets the same.
+    private func end(_ server: HostedServer) throws(FlotillaError) -> LogIndex {
+        guard server.core.role == .leader else { throw notLeader(server) }
+        if let index = server.core.endIndex { return index }
+        switch server.core.proposeEnd() {
+        case .success(let index):
+            append(.endOfLife, body: ByteBuffer(), at: index, for: server)
+            markDirty(server)
+            return index
+        case .failure(let refusal): throw error(for: refusal, by: server)
+        }
     }
 
     private func error(for refusal: ProposalRefusal, by server: HostedServer) -> FlotillaError {
@@ -132,6 +152,7 @@ extension Kernel {
     private func hear(of end: PeerMessage.DeletedCluster, _ server: HostedServer) {
         // Who has the entry goes as if its leader had said that it is committed.
         if server.core.hearOfEnd(at: end.index, term: end.term) { return markDirty(server) }
+        // A leader that has not committed it yet need not: those that are up hear the rest from this node.
         // What is committed here is committed everywhere: a cluster whose log goes on otherwise has not ended so.
         guard server.core.commitIndex < end.index else { return }
         leave(server, end)
