@@ -87,6 +87,7 @@ import Testing
         #expect(fleet.servers[2]?.hearOfEnd(at: 1, term: 1) == false, "an entry that ends nothing")
         #expect(fleet[2].committedEnd == nil)
         #expect(fleet.servers[3]?.hearOfEnd(at: 2, term: 1) == false, "it has not got it")
+        #expect(fleet.servers[1]?.hearOfEnd(at: 2, term: 1) == false, "a leader counts for itself")
         #expect(fleet.servers[2]?.hearOfEnd(at: 2, term: 1) == true)
         #expect(fleet[2].committedEnd == 2 && fleet[3].commitIndex < 2)
         fleet[2].checkInvariants()
