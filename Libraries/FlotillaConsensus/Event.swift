@@ -7,10 +7,11 @@ public enum Event: Sendable {
     /// A message came; `appendEntries` has an event of its own.
     case message(ConsensusMessage, from: ServerUID)
     /// An `AppendEntries` came. `terms` covers exactly the entries that came with it, whose checksums and consecutive
-    /// indexes the caller has verified; `configurations` are those among them.
+    /// indexes the caller has verified; `configurations` are those among them, and `end` is the first among them that
+    /// ends the cluster.
     case appendEntries(
         AppendEntries, from: ServerUID, terms: [TermRun],
-        configurations: [(index: LogIndex, configuration: ClusterConfiguration)])
+        configurations: [(index: LogIndex, configuration: ClusterConfiguration)], end: LogIndex? = nil)
     /// Entries that were appended in `epoch` are durable through an index.
     case entriesDurable(epoch: LogEpoch, through: LogIndex)
     /// A record of term and vote is durable.

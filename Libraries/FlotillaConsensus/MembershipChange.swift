@@ -19,6 +19,8 @@ public enum MembershipRefusal: Error, Equatable, Sendable {
     /// Not at the moment: the change before is not committed yet, nor perhaps the entry that began the leader's term,
     /// or leadership is being handed over.
     case notPermitted
+    /// The cluster is being deleted.
+    case ending
     /// There is a member of this name or of this storage identity already. One whose storage is another now must be
     /// removed first.
     case alreadyMember

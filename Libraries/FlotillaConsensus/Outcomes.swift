@@ -8,6 +8,8 @@ public enum ProposalRefusal: Error, Equatable, Sendable {
     case transferring(to: ServerUID)
     /// It has no vote any more and leads only until that is committed.
     case retiring
+    /// Its log has the entry that ends the cluster: what stood behind it would never be applied.
+    case ending
 }
 
 /// How a transfer of leadership ended.

@@ -8,6 +8,7 @@ extension RaftServer {
     /// terms could each make a change whose majorities do not meet (Ongaro on raft-dev, July 2015).
     public var membershipRefusal: MembershipRefusal? {
         guard role == .leader else { return .notLeader(leader: leader) }
+        if endIndex != nil { return .ending }
         let isOpen = readyToServe && isVoter && transfer == nil && configurationIndex <= commitIndex
         return isOpen ? nil : .notPermitted
     }

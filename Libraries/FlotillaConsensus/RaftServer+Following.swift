@@ -44,6 +44,7 @@ extension RaftServer {
             logTerms.truncate(from: first)
             durableLog.truncate(from: first)
             isConfigurationChanged = configurations.truncate(from: first)
+            forgetEnd(from: first)
             actions.append(.truncate(from: first, epoch: logEpoch))
         }
         logTerms.append(entries.terms, through: message.lastIndex)
@@ -51,6 +52,7 @@ extension RaftServer {
             configurations.append(index: item.index, item.configuration)
             isConfigurationChanged = true
         }
+        noteEnd(entries.endIndex, from: first)
         if isConfigurationChanged { adoptConfiguration(now: now) }
         actions.append(.accept(skip: skip))
     }

@@ -35,6 +35,7 @@ extension RaftServer {
                 "a leader makes one change at a time",
                 role != .leader || items.count { $0.index > commitIndex && logTerms.term(at: $0.index) == term } <= 1
             ),
+            ("the end is in the log", endIndex.map { $0 <= lastIndex && $0 > logTerms.baseIndex } ?? true),
             ("the configuration is in the log", configurations.latest.index <= lastIndex),
             ("the vote is the configuration's", isVoter == configuration.isVoter(uid)),
             ("voters are counted", voterCount == configuration.voters.count),

@@ -60,6 +60,7 @@ extension RaftServer: CustomStringConvertible {
         \(uid) \(role) term \(term) vote \(hardState.vote?.description ?? "none") \
         durable (\(durableHardState.term), \(durableHardState.vote?.description ?? "none")) \
         leader \(leader?.description ?? "none") heard \(isLeaderHeard) log \(logTerms) commit \(commitIndex) \
+        end \(endIndex?.description ?? "none") \
         durable \(durableLog) verified \(verified) acknowledged \(acknowledged) noop \(noopIndex) \
         configurations at \(configurations.items.map(\.index)) peers \(peers)
         """

@@ -10,6 +10,7 @@ extension RaftServer {
         if let transfer { return .failure(.transferring(to: transfer.target)) }
         // What it took now it would leave to others, and could tell nobody what became of it.
         if isRetiring { return .failure(.retiring) }
+        if endIndex != nil { return .failure(.ending) }
         let first = lastIndex.next
         logTerms.append(count: count, term: term)
         needsFlush = true

@@ -34,6 +34,8 @@ extension RaftServer {
             logTerms = LogTerms(baseIndex: index, baseTerm: indexTerm)
             configurations = ConfigurationHistory([configuration], commitIndex: index)
             acknowledged = min(acknowledged, index)
+            // The end of a cluster is in no snapshot.
+            endIndex = nil
             actions.append(.resetLog(after: index, epoch: logEpoch))
         }
         advanceCommit(to: index)

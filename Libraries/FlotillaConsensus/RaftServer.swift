@@ -26,6 +26,8 @@ public struct RaftServer: Sendable {
     public internal(set) var logTerms: LogTerms
     /// Whether some configuration that this server had in its log named it; not yet in one that is about to join.
     public internal(set) var hasBeenMember = false
+    /// Where in the log the entry stands that ends the cluster, committed or not; `nil` while there is none.
+    public internal(set) var endIndex: LogIndex?
 
     /// Term and vote as they are on disk.
     var durableHardState: HardState
@@ -92,6 +94,7 @@ public struct RaftServer: Sendable {
         durableHardState = recovered.hardState
         logTerms = recovered.logTerms
         durableLog = DurableLog(index: recovered.logTerms.lastIndex)
+        endIndex = recovered.endIndex
         commitIndex = max(recovered.commitFloor, recovered.logTerms.baseIndex)
         configurations = ConfigurationHistory(recovered.configurations, commitIndex: commitIndex)
         random = SplitMix64(seed: seed)
@@ -112,8 +115,8 @@ public struct RaftServer: Sendable {
         switch event {
         case .tick: tick(now: now, actions: &actions)
         case .message(let message, from: let sender): receive(message, from: sender, now: now, actions: &actions)
-        case .appendEntries(let message, from: let sender, terms: let terms, configurations: let configurations):
-            let entries = ReceivedEntries(message: message, terms: terms, configurations: configurations)
+        case .appendEntries(let message, from: let sender, terms: let terms, configurations: let items, end: let end):
+            let entries = ReceivedEntries(message: message, terms: terms, configurations: items, endIndex: end)
             receive(entries, from: sender, now: now, actions: &actions)
         case .entriesDurable(epoch: let epoch, through: let through):
             entriesDurable(epoch: epoch, through: through, actions: &actions)

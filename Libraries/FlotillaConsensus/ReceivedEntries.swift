@@ -5,6 +5,8 @@ struct ReceivedEntries {
     var message: AppendEntries
     var terms: [TermRun]
     var configurations: [(index: LogIndex, configuration: ClusterConfiguration)]
+    /// Where among them the cluster ends, if it does.
+    var endIndex: LogIndex?
 
     /// Whether the parts fit together: runs that ascend and cover exactly the entries, no term beyond the sender's,
     /// configurations among the entries. It comes from outside, so what does not fit is dropped, not trusted.
@@ -15,7 +17,11 @@ struct ReceivedEntries {
             message.term <= RaftServer.highestTerm, message.previousTerm <= message.term,
             message.previousIndex > .zero || message.previousTerm == .zero
         else { return false }
-        return areTermsWellFormed && areConfigurationsWellFormed
+        return areTermsWellFormed && areConfigurationsWellFormed && isEndAmongThem
+    }
+
+    private var isEndAmongThem: Bool {
+        endIndex.map { $0 > message.previousIndex && $0 <= message.lastIndex } ?? true
     }
 
     private var areTermsWellFormed: Bool {

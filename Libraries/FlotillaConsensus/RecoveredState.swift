@@ -11,12 +11,16 @@ public struct RecoveredState: Sendable {
     public var configurations: [(index: LogIndex, configuration: ClusterConfiguration)]
     /// The log is known to be committed through here, for instance because it was applied before.
     public var commitFloor: LogIndex
+    /// Where in the log the entry stands that ends the cluster; `nil` when there is none.
+    public var endIndex: LogIndex?
 
     /// A state of these parts.
     public init(
         hardState: HardState, logTerms: LogTerms,
-        configurations: [(index: LogIndex, configuration: ClusterConfiguration)], commitFloor: LogIndex
+        configurations: [(index: LogIndex, configuration: ClusterConfiguration)], commitFloor: LogIndex,
+        endIndex: LogIndex? = nil
     ) {
+        self.endIndex = endIndex
         self.hardState = hardState
         self.logTerms = logTerms
         self.configurations = configurations
@@ -44,6 +48,9 @@ public struct RecoveredState: Sendable {
         }
         if let last = configurations.last, last.index > logTerms.lastIndex {
             return "a configuration at \(last.index) but the log ends at \(logTerms.lastIndex)"
+        }
+        if let endIndex, endIndex > logTerms.lastIndex || endIndex <= logTerms.baseIndex {
+            return "the cluster ends at \(endIndex) but the log has \(logTerms)"
         }
         return nil
     }

@@ -148,7 +148,7 @@ extension Kernel {
                 RequestTicket(link: link.id, correlation: correlation, deadline: now))
         } catch {
             replyToStart(request.cluster, refusal: error, to: peer, correlation: correlation)
-            tellIfGone(request, to: peer)
+            if !tellEnds(of: [request.cluster], to: peer) { tellIfGone(request, to: peer) }
         }
     }
 

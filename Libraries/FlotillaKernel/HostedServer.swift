@@ -36,6 +36,10 @@ package final class HostedServer {
     var reads = WaitingReads()
     var locateWaiters: [RequestTicket] = []
     var transferWaiter: RequestTicket?
+    /// Who waits for the cluster to be deleted.
+    var endWaiters: [RequestTicket] = []
+    /// When this server had applied the entry that ends the cluster.
+    var endedAt: Instant?
     /// Who waits for a snapshot through an index.
     var snapshotWaiters: [(index: LogIndex, ticket: RequestTicket)] = []
     /// Who waits for a change of the members to be committed.

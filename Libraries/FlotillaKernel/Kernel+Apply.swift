@@ -11,7 +11,7 @@ extension Kernel {
     /// - Returns: whether there is more.
     func applyCommitted(_ server: HostedServer) -> Bool {
         guard server.failure == nil, !server.storage.isRestoring else { return false }
-        let target = min(server.core.commitIndex, server.table.lastIndex)
+        let target = lastToApply(of: server)
         guard server.applied < target else {
             answerReads(of: server)
             considerSnapshot(of: server)
@@ -41,7 +41,13 @@ extension Kernel {
     /// Whether there is something to apply that is at hand.
     func hasMoreToApply(_ server: HostedServer) -> Bool {
         server.failure == nil && !server.storage.isRestoring && !server.storage.isReplaying
-            && server.applied < min(server.core.commitIndex, server.table.lastIndex)
+            && server.applied < lastToApply(of: server)
+    }
+
+    /// What is committed and in the table, and not behind the end of the cluster.
+    private func lastToApply(of server: HostedServer) -> LogIndex {
+        let last = min(server.core.commitIndex, server.table.lastIndex)
+        return min(last, server.core.endIndex ?? last)
     }
 
     /// The next entries, from memory or as they were read from segments; none when they must be read.
@@ -176,6 +182,7 @@ extension Kernel {
         guard !effects.list.isEmpty else { return }
         let mayAppend =
             server.core.role == .leader && server.core.transferTarget == nil && !server.core.isRetiring
+            && server.core.endIndex == nil
         for effect in effects.list {
             switch effect {
             case .append(let command):

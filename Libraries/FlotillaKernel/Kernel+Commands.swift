@@ -48,6 +48,7 @@ extension Kernel {
         if server.core.isRetiring {
             return FlotillaError(.transferring, "\(server.creation.id) has no vote any more and is handing over")
         }
+        if server.core.endIndex != nil { return isEnding(server) }
         if let failure = server.failure { return halted(server, failure) }
         if isStopping { return FlotillaError(.shuttingDown, "node \(identity.name) is stopping") }
         return refusalForRoom(on: link, count: count, bytes: bytes)

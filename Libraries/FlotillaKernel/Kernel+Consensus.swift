@@ -71,6 +71,7 @@ extension Kernel {
         server.storage.truncatedFrom = min(server.storage.truncatedFrom ?? index, index)
         server.storage.fetched = []
         output.records.append(.truncated(server.uid, from: index))
+        if server.core.endIndex == nil { deletionIsUndone(of: server) }
         refreshMembers(of: server)
     }
 
@@ -163,7 +164,9 @@ extension Kernel {
         guard let (message, address, rest) = try ConsensusMessage.decode(type, body: body) else { return }
         guard let server = serversByUID[address.target], server.creation.clusterID == address.cluster else {
             counters.unknownServerMessages += 1
-            send(.unknownServer(address.target, address.cluster), to: peer)
+            if !tellEnds(of: [address.cluster], to: peer) {
+                send(.unknownServer(address.target, address.cluster), to: peer)
+            }
             return
         }
         server.meet(address.sender, on: peer)
@@ -178,7 +181,8 @@ extension Kernel {
         var actions = takeScratch()
         server.core.step(
             .appendEntries(
-                append, from: address.sender, terms: received.terms, configurations: received.configurations),
+                append, from: address.sender, terms: received.terms, configurations: received.configurations,
+                end: received.endIndex),
             now: now, actions: &actions)
         perform(&actions, for: server, received: received)
         if !received.configurations.isEmpty { refreshMembers(of: server) }

@@ -11,6 +11,9 @@ extension Kernel {
     /// - Throws: `FlotillaError` when the name is taken or the machine unknown.
     func create(_ request: PeerMessage.StartServer) throws(FlotillaError) -> HostedServer {
         let member = try memberHere(of: request)
+        if endedClusters[request.cluster] != nil {
+            throw FlotillaError(.deleted, "cluster \(request.name) was deleted as a whole")
+        }
         if let existing = serversByName[request.name], existing.creation.clusterID != request.cluster {
             throw FlotillaError(.clusterExists, "node \(identity.name) already has a cluster named \(request.name)")
         }
@@ -104,12 +107,16 @@ extension Kernel {
         delete(server)
     }
 
-    private func delete(_ server: HostedServer) {
-        let error = FlotillaError(.unknownCluster, "cluster \(server.creation.clusterName) was deleted")
+    /// Deletes a server for good.
+    ///
+    /// - Parameter end: the entry that has ended the whole cluster; `nil` where only this server goes.
+    func delete(_ server: HostedServer, _ end: PeerMessage.DeletedCluster? = nil) {
+        let name = server.creation.clusterName
+        let error = FlotillaError(end == nil ? .unknownCluster : .deleted, "cluster \(name) was deleted")
         letGo(of: server, error)
         output.records.append(
             .serverDeleted(
-                server.uid, server.creation.clusterID, index: server.core.lastIndex, term: server.core.lastTerm))
+                server.uid, server.creation.clusterID, index: end?.index ?? .zero, term: end?.term ?? .zero))
         output.events.append(.serverDeleted(server.creation.id, server.creation.clusterID))
         releaseLogFiles()
     }
@@ -126,6 +133,7 @@ extension Kernel {
         serversByUID[server.uid] = nil
         serversWithLostMembers.removeAll { $0 === server }
         serversInRepair.removeAll { $0 === server }
+        endingServers.removeAll { $0 === server }
         serversByCluster[server.creation.clusterID] = nil
         if serversByName[server.creation.clusterName] === server { serversByName[server.creation.clusterName] = nil }
         memoryBytes -= server.table.byteCount
@@ -137,6 +145,8 @@ extension Kernel {
     private func refuseWaiters(of server: HostedServer, _ error: FlotillaError) {
         for ticket in server.locateWaiters { respond(.error(error), to: ticket) }
         refuseSnapshots(of: server, error)
+        for ticket in server.endWaiters { respond(.error(error), to: ticket) }
+        server.endWaiters = []
         if let ticket = server.transferWaiter { respond(.error(error), to: ticket) }
         for waiter in server.sessions.waiters { respond(.error(error), to: waiter.ticket) }
         let lost = "the member of \(server.creation.clusterName) that took the change in was removed"

@@ -32,7 +32,8 @@ extension Kernel {
         for share in oldest.shares where !isSettled(share, in: oldest.sequence) {
             guard let server = serversByUID[share.server] else { continue }
             let bytes = server.table.byteCount
-            if bytes <= configuration.carryBytes, bytes <= budget, canCarry(server) {
+            let isSmall = bytes <= configuration.carryBytes && bytes <= budget
+            if isSmall || hasOnlyEndToFlush(server), canCarry(server) {
                 budget -= bytes
                 carry(server, through: newest)
             } else {
@@ -73,7 +74,7 @@ extension Kernel {
         // A segment that is written now would pass for newer than those that come with a snapshot, and hide them.
         guard !server.storage.isWritingSegments, server.storage.incoming == nil, !server.isDeleted else { return }
         let first = max(server.storage.flushed.next, server.table.firstIndex)
-        let last = min(index, server.core.durableIndex, server.table.lastIndex)
+        let last = min(index, server.core.durableIndex, lastToFlush(of: server))
         guard first <= last, server.table.contains(first) else { return }
         server.storage.isWritingSegments = true
         server.storage.truncatedFrom = nil

@@ -18,6 +18,7 @@ extension Kernel {
         watchSetAside()
         watchStarts()
         watchWaiters()
+        watchDeletions()
         watchReads()
         watchStrangers()
         replaceLostMembers()

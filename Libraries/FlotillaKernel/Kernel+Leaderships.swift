@@ -48,6 +48,7 @@ extension Kernel {
             isThere(belief.server, of: server, on: peer)
             step(server, .peerState(belief.server, term: belief.term, leader: belief.leader))
         }
+        tellEnds(of: page.clusters.map(\.cluster), to: peer)
         guard page.isLast else { return }
         let listed = peer.listed
         peer.listed.removeAll()

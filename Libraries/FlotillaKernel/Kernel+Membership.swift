@@ -166,6 +166,7 @@ extension Kernel {
         case .notLeader: return notLeader(server)
         case .notPermitted:
             return FlotillaError(.clusterChangeNotPermitted, "the members of \(name) can't be changed at the moment")
+        case .ending: return isEnding(server)
         case .alreadyMember: return FlotillaError(.alreadyMember, "\(name) has this member already")
         case .notMember: return FlotillaError(.unknownMember, "\(name) has no such member")
         case .lastVoter: return FlotillaError(.invalidArgument, "\(name) would be left without a voter")

@@ -267,6 +267,7 @@ extension Kernel {
         case .startServerReply(let reply): startReplied(reply, from: peer)
         case .deleteServer(let cluster): deleteUnformed(cluster)
         case .unknownServer(let uid, let cluster): isUnknown(uid, of: cluster, on: peer)
+        case .clustersDeleted(let clusters): wereDeleted(clusters, on: peer)
         case .serversLost(let servers): areLost(servers, on: peer)
         case .snapshotRequest(let request): receive(request, from: peer)
         case .snapshotPart(let part): receive(part, from: peer)

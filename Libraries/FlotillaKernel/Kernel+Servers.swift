@@ -12,7 +12,8 @@ extension Kernel {
         let state = RecoveredState(
             hardState: recovered.hardState, logTerms: logTerms(of: recovered),
             configurations: recovered.configurations.map { ($0.index, $0.configuration) },
-            commitFloor: max(recovered.snapshot.index, min(recovered.lastApplied, recovered.table.lastIndex)))
+            commitFloor: max(recovered.snapshot.index, min(recovered.lastApplied, recovered.table.lastIndex)),
+            endIndex: endOfCluster(in: recovered.table))
         if let inconsistency = state.inconsistency {
             return takeLost(
                 LostServer(uid: recovered.creation.uid, creation: recovered.creation, damage: nil),

@@ -11,7 +11,8 @@ extension Kernel {
     /// Takes a snapshot when enough was applied since the last, or the machine has released its cursor.
     func considerSnapshot(of server: HostedServer) {
         guard !server.storage.isWritingSnapshot, !server.storage.isRestoring, server.storage.canSnapshot,
-            server.failure == nil, !server.storage.waitsForRoom
+            server.failure == nil, !server.storage.waitsForRoom, server.endedAt == nil,
+            server.applied != server.core.endIndex
         else { return }
         if server.storage.bytesSinceSnapshot >= configuration.snapshotBytes {
             takeSnapshot(of: server, .snapshot)

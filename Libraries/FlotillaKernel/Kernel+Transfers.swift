@@ -213,6 +213,7 @@ extension Kernel {
         server.storage.truncatedFrom = min(server.storage.truncatedFrom ?? index.next, index.next)
         server.storage.fetched = []
         output.records.append(.truncated(server.uid, from: index.next))
+        deletionIsUndone(of: server)
         refreshMembers(of: server)
     }
 

@@ -64,6 +64,10 @@ public final class Kernel {
     var starts: [ClusterID: ClusterStart] = [:]
     /// Clusters whose server was deleted here: they are not started here again, but a new member may join one.
     var deletedClusters: Set<ClusterID> = []
+    /// Of those, the ones that were deleted as a whole, and with which entry.
+    var endedClusters: [ClusterID: PeerMessage.DeletedCluster] = [:]
+    /// The servers of which clusters end, or somebody has asked for that.
+    var endingServers: [HostedServer] = []
     /// Servers that were deleted here; their identities are never used again.
     var deletedServers: Set<ServerUID> = []
     /// The servers of this node that are not whole any more.
@@ -127,6 +131,7 @@ public final class Kernel {
         }
         deletedClusters = Set(recovered.tombstones.map(\.clusterID))
         deletedServers = Set(recovered.tombstones.map(\.uid))
+        for tombstone in recovered.tombstones { takeUp(tombstone) }
         for server in recovered.lost { takeLost(server, because: server.damage?.description) }
         for server in recovered.servers { takeUp(server) }
         counters.serversRecovered = UInt64(recovered.servers.count)
@@ -246,6 +251,7 @@ public final class Kernel {
         answerDisplaced(of: server)
         answerChanges(of: server)
         answerSessions(of: server)
+        if leaveIfOver(server) { return false }
         arm(server)
         return more
     }

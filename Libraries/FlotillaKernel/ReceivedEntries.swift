@@ -10,6 +10,8 @@ struct ReceivedEntries {
     /// Where each term begins among them.
     private(set) var terms: [TermRun] = []
     private(set) var configurations: [(index: LogIndex, configuration: ClusterConfiguration)] = []
+    /// The first among them that ends the cluster.
+    private(set) var endIndex: LogIndex?
     /// The leader's clock in the last of them.
     private(set) var lastTime: UInt64 = 0
 
@@ -23,6 +25,7 @@ struct ReceivedEntries {
         var configurationBodies: [(LogIndex, Range<Int>)] = []
         var runs: [TermRun] = []
         var time: UInt64 = 0
+        var end: LogIndex?
         let failure = buffer.withUnsafeReadableBytes { bytes -> WireError? in
             var index = append.previousIndex
             for _ in 0..<append.count {
@@ -45,6 +48,7 @@ struct ReceivedEntries {
                     let start = position + EntryHeader.byteCount
                     configurationBodies.append((index, start..<start + Int(header.bodyLength)))
                 }
+                if header.kind == .endOfLife, end == nil { end = index }
                 time = header.time
                 position += header.entryLength
             }
@@ -57,6 +61,7 @@ struct ReceivedEntries {
         self.buffer = entries
         terms = runs
         lastTime = time
+        endIndex = end
         for (index, range) in configurationBodies {
             guard let body = entries.getSlice(at: entries.readerIndex + range.lowerBound, length: range.count) else {
                 throw WireError(.truncated, "configuration at \(index)")

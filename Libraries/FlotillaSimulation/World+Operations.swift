@@ -10,9 +10,11 @@ extension World {
     /// have the longest log of those that are left, and whoever counts it as a voter can't be elected without it.
     func mayLose(_ computer: Computer) -> Bool {
         guard hasStartedAll else { return false }
-        return plan.options.clusters.indices.allSatisfy { cluster in
-            let known = configurations(of: cluster)
-            return Set(known.map { Set($0.voters.map(\.uid)) }).count == 1
+        let work = plan.options.clusters.indices.map { configurations(of: $0) }
+        // Those that are to be deleted may not be there yet.
+        let doomed = demolisher.names.map { checker.configurations(of: $0) }.filter { !$0.isEmpty }
+        return (work + doomed).allSatisfy { known in
+            Set(known.map { Set($0.voters.map(\.uid)) }).count == 1
                 && known.allSatisfy { hasGoodMajority($0, without: computer.number) }
         }
     }

@@ -12,16 +12,28 @@ extension World {
 
     /// The servers of a cluster on the nodes that serve, with the numbers of their nodes.
     package func servers(of cluster: Int) -> [(host: Int, server: HostedServer)] {
+        servers(ofClusterNamed: clusterNames[cluster])
+    }
+
+    /// The servers of the cluster of this name on the nodes that serve.
+    func servers(ofClusterNamed name: String) -> [(host: Int, server: HostedServer)] {
         computers.flatMap { computer in
             (computer.serving?.kernel?.hostedServers ?? [])
-                .filter { $0.creation.clusterName.description == clusterNames[cluster] }
+                .filter { $0.creation.clusterName.description == name }
                 .map { (computer.number, $0) }
         }
     }
 
     /// Whoever leads a cluster in its latest term.
     package func leader(of cluster: Int) -> (host: Int, server: HostedServer)? {
-        servers(of: cluster).filter { $0.server.core.role == .leader }.max { $0.server.core.term < $1.server.core.term }
+        leader(ofClusterNamed: clusterNames[cluster])
+    }
+
+    /// Whoever leads the cluster of this name in its latest term.
+    func leader(ofClusterNamed name: String) -> (host: Int, server: HostedServer)? {
+        servers(ofClusterNamed: name).filter { $0.server.core.role == .leader }.max {
+            $0.server.core.term < $1.server.core.term
+        }
     }
 
     /// The identity of a cluster, as its servers say.

@@ -24,6 +24,7 @@ package final class World {
     let drawer: WorkDrawer
     private var clients: [SimulatedClient] = []
     private lazy var owner = Operator(world: self)
+    private(set) lazy var demolisher = Demolisher(world: self)
     private lazy var faults = FaultInjector(world: self)
     /// What the clusters are called at the moment.
     private(set) var clusterNames: [String]
@@ -111,6 +112,7 @@ package final class World {
         work()
         note("faults happen")
         faults.plan(from: scheduler.now)
+        demolisher.plan()
         _ = advance(for: plan.options.activeNanoseconds) { false }
         return settle()
     }
@@ -151,6 +153,9 @@ package final class World {
         guard serveWithoutStraggler() else { return late("serve without a node") }
         guard advance(for: Self.healLimit, until: { self.allNodesServe && self.allClustersServe }) else {
             return late("serve again")
+        }
+        guard advance(for: Self.healLimit, until: { self.demolisher.finish() }) else {
+            return late("go for good: \(demolisher.remains)")
         }
         _ = advance(for: 1_000_000_000) { false }
         wantsWork = false

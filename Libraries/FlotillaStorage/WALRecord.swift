@@ -66,15 +66,15 @@ public struct ServerCreation: Equatable, Sendable {
 }
 
 /// What is left of a server that was deleted: with its cluster, so that a member that comes back late can be told, or
-/// because a new member of the cluster took its place on the node.
+/// because the cluster was never formed, or because a new member of the cluster took its place on the node.
 public struct Tombstone: Equatable, Sendable {
     /// The server's identity.
     public var uid: ServerUID
     /// The deleted cluster's identity.
     public var clusterID: ClusterID
-    /// The index of the entry that ended it, or of the last that it had.
+    /// The index of the entry that ended the whole cluster; zero where the cluster goes on, or never was.
     public var index: LogIndex
-    /// The term of that entry.
+    /// The term of that entry, or zero.
     public var term: Term
 
     /// A tombstone of these parts.

@@ -30,6 +30,10 @@ public enum ClientRequest: Equatable, Sendable {
     case openSession(ServerUID, timeoutMilliseconds: UInt32)
     /// The client of these sessions lives. Answered by `done` by the leader, by a follower with `notLeader`.
     case keepSessions(ServerUID, [UInt64])
+    /// Deletes the cluster that the server leads, with all that it holds. Answered by `done` once that is committed and
+    /// applied, and with `timeout` when it was not in time: it may still come. A cluster that is being deleted already
+    /// is waited for.
+    case deleteCluster(ServerUID, timeoutMilliseconds: UInt32)
 
     /// A request to start a cluster.
     public struct StartCluster: Equatable, Sendable {
@@ -74,6 +78,7 @@ public enum ClientRequest: Equatable, Sendable {
         case .changeMembers: .changeMembers
         case .openSession: .openSession
         case .keepSessions: .keepSessions
+        case .deleteCluster: .deleteCluster
         }
     }
 
@@ -87,7 +92,8 @@ public enum ClientRequest: Equatable, Sendable {
         case .startCluster(let request): request.encode(into: &buffer)
         case .listClusters(let name): buffer.writeText(name?.description ?? "")
         case .members(let server), .triggerElection(let server): buffer.writeIdentifier(server)
-        case .takeSnapshot(let server, let timeout), .openSession(let server, let timeout):
+        case .takeSnapshot(let server, let timeout), .openSession(let server, let timeout),
+            .deleteCluster(let server, let timeout):
             buffer.writeIdentifier(server)
             buffer.writeLittle(timeout)
         case .changeMembers(let server, let change, let waits, let timeout):
@@ -140,6 +146,8 @@ public enum ClientRequest: Equatable, Sendable {
                 try reader.list(limit: Limits.sessionsPerRequest) { (reader) throws(WireError) -> UInt64 in
                     try reader.integer()
                 })
+        case .deleteCluster:
+            return .deleteCluster(try reader.identifier(), timeoutMilliseconds: try reader.integer())
         default: return nil
         }
     }

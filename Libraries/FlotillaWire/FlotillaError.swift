@@ -40,7 +40,7 @@ public struct FlotillaError: Error, Equatable, CustomStringConvertible {
         /// The command may be applied or not, now or later.
         public static let outcomeUnknown = Code(rawValue: 13)
         /// The deadline passed; nothing was changed by the request, or it was a query. A cluster that was being started
-        /// is kept when a majority of it runs.
+        /// is kept when a majority of it runs, and one that was to be deleted may still be.
         public static let timeout = Code(rawValue: 14)
         /// The state machine of that server has failed and applies nothing more. A command that was in the log by then
         /// may still be applied once the machine is mended: its outcome is unknown.
@@ -66,7 +66,7 @@ public struct FlotillaError: Error, Equatable, CustomStringConvertible {
         /// The server leads already.
         public static let alreadyLeader = Code(rawValue: 25)
 
-        /// The cluster was deleted on that node.
+        /// The cluster was deleted on that node, or is about to be; what was asked is never done.
         public static let deleted = Code(rawValue: 26)
         /// The members can't be changed at the moment: the change before is not committed, or the leader has only begun
         /// or is about to hand over. Nothing was appended; try again later.

@@ -18,6 +18,7 @@ public enum FrameType: UInt8, Sendable, CaseIterable {
     case startServer = 24
     case startServerReply = 25
     case deleteServer = 26
+    case clustersDeleted = 27
 
     // Between nodes: one server to another.
     case appendEntries = 32
@@ -64,6 +65,7 @@ public enum FrameType: UInt8, Sendable, CaseIterable {
     case memberChanged = 95
     case openSession = 96
     case sessionOpened = 97
+    case deleteCluster = 98
     case keepSessions = 100
 }
 

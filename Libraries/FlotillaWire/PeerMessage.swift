@@ -20,6 +20,8 @@ public enum PeerMessage: Equatable, Sendable {
     case deleteServer(ClusterID)
     /// The receiver sent a consensus message to a server that the sender does not host.
     case unknownServer(ServerUID, ClusterID)
+    /// These clusters, of which the receiver has named a member, were deleted as a whole.
+    case clustersDeleted([DeletedCluster])
     /// These servers of the sender are not whole any more: they never vote, acknowledge or count again.
     case serversLost([ServerUID])
     /// Asks a server of the receiver for a piece of a snapshot.
@@ -157,6 +159,7 @@ public enum PeerMessage: Equatable, Sendable {
         case .startServerReply: .startServerReply
         case .deleteServer: .deleteServer
         case .unknownServer: .unknownServer
+        case .clustersDeleted: .clustersDeleted
         case .serversLost: .serversLost
         case .snapshotRequest: .snapshotRequest
         case .snapshotPart: .snapshotPart
@@ -185,6 +188,7 @@ public enum PeerMessage: Equatable, Sendable {
         case .unknownServer(let server, let cluster):
             buffer.writeIdentifier(server)
             buffer.writeIdentifier(cluster)
+        case .clustersDeleted(let clusters): buffer.writeList(clusters) { $1.encode(into: &$0) }
         case .snapshotRequest(let request): request.encode(into: &buffer)
         case .snapshotPart(let part): part.encode(into: &buffer)
         case .entriesRequest(let request): request.encode(into: &buffer)
@@ -210,6 +214,7 @@ public enum PeerMessage: Equatable, Sendable {
                     refusal: try reader.bool() ? try FlotillaError(from: &reader) : nil))
         case .deleteServer: return .deleteServer(try reader.identifier())
         case .unknownServer: return .unknownServer(try reader.identifier(), try reader.identifier())
+        case .clustersDeleted: return .clustersDeleted(try deletedClusters(from: &reader))
         case .snapshotRequest: return .snapshotRequest(try SnapshotRequest(from: &reader))
         case .snapshotPart: return .snapshotPart(try SnapshotPart(from: &reader))
         case .entriesRequest: return .entriesRequest(try EntriesRequest(from: &reader))

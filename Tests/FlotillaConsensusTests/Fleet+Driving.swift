@@ -17,7 +17,8 @@ extension Fleet {
         if case .appendEntries(let message) = envelope.message {
             let event = Event.appendEntries(
                 message, from: Fleet.uid(envelope.from), terms: envelope.entries.runs(after: message.previousIndex),
-                configurations: envelope.entries.configurations(after: message.previousIndex))
+                configurations: envelope.entries.configurations(after: message.previousIndex),
+                end: envelope.entries.end(after: message.previousIndex))
             step(envelope.to, event, entries: envelope.entries)
         } else {
             step(envelope.to, .message(envelope.message, from: Fleet.uid(envelope.from)))

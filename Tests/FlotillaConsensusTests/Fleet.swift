@@ -129,6 +129,16 @@ final class Fleet {
         return first
     }
 
+    /// Appends the end of the cluster at a leader; its index, or `nil` when it refuses.
+    @discardableResult
+    func end(at number: Int) -> LogIndex? {
+        guard case .success(let index)? = servers[number]?.proposeEnd() else { return nil }
+        append(1, at: number, isEnd: true)
+        if !heldDisks.contains(number) { sync(number) }
+        flush(number)
+        return index
+    }
+
     func refusal(at number: Int) -> ProposalRefusal? {
         if case .failure(let refusal)? = servers[number]?.propose(count: 1) { refusal } else { nil }
     }
@@ -153,11 +163,13 @@ final class Fleet {
         return nil
     }
 
-    private func append(_ count: Int, at number: Int, configuration: ClusterConfiguration? = nil) {
+    private func append(
+        _ count: Int, at number: Int, configuration: ClusterConfiguration? = nil, isEnd: Bool = false
+    ) {
         guard let server = servers[number] else { return }
         let new = (0..<count).map { _ in
             entryID += 1
-            return SimulatedEntry(term: server.term, id: entryID, configuration: configuration)
+            return SimulatedEntry(term: server.term, id: entryID, configuration: configuration, isEnd: isEnd)
         }
         logs[number]?.append(new, epoch: server.logEpoch)
     }

@@ -7,6 +7,8 @@ struct SimulatedEntry: Equatable {
     var term: Term
     var id: Int
     var configuration: ClusterConfiguration?
+    /// Whether it ends the cluster.
+    var isEnd = false
 }
 
 /// One server's log and its disk. Writes reach the disk in order, when the test lets them; a crash loses the others.
@@ -114,7 +116,8 @@ struct SimulatedLog: LogExtents {
         }
         return RecoveredState(
             hardState: diskHardState, logTerms: terms, configurations: configurations,
-            commitFloor: max(commitFloor, base))
+            commitFloor: max(commitFloor, base),
+            endIndex: entries.firstIndex(where: \.isEnd).map { LogIndex(UInt64($0 + 1)) })
     }
 }
 
@@ -130,6 +133,9 @@ extension Array where Element == SimulatedEntry {
         }
         return runs
     }
+
+    /// Where among them the cluster ends.
+    func end(after previous: LogIndex) -> LogIndex? { firstIndex(where: \.isEnd).map { previous + ($0 + 1) } }
 
     /// The configurations among them.
     func configurations(after previous: LogIndex) -> [(index: LogIndex, configuration: ClusterConfiguration)] {

@@ -60,6 +60,26 @@ struct ClusterCommandTests {
         }
     }
 
+    @Test("A cluster is deleted; 3 says that nobody knows whether it was")
+    func deletion() async throws {
+        try await withNode { endpoint, node in
+            let ran = await flotilla("cluster", "delete", "kv", "--endpoints", endpoint)
+            #expect(ran.exitCode == 0 && ran.output == "deleted kv\n")
+            let json = await flotilla("cluster", "delete", "kv", "--output", "json", "--endpoints", endpoint)
+            #expect(json.output == #"{"deleted":"kv"}"# + "\n")
+            let other = await flotilla("cluster", "delete", "other", "--endpoints", endpoint)
+            #expect(other.exitCode == 1 && other.errors.contains("unknown_cluster"))
+            #expect(await flotilla("cluster", "delete", "a/b", "--endpoints", endpoint).exitCode == 2)
+        }
+        try await withNode { cluster in
+            let leads = cluster.leadsKeyValue()
+            return { if case .request(.deleteCluster) = $0 { [] } else { leads($0) } }
+        } _: { endpoint, _ in
+            let ran = await flotilla("cluster", "delete", "kv", "--timeout", "0.3", "--endpoints", endpoint)
+            #expect(ran.exitCode == 3 && ran.errors.contains("timeout"))
+        }
+    }
+
     @Test("A snapshot is asked of the leader's member, or of that on a node")
     func snapshots() async throws {
         try await withNode { endpoint, node in

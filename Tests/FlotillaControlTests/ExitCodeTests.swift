@@ -51,7 +51,9 @@ struct ExitCodeTests {
                 return [.respond(cluster.located(at: cluster.nodes[0], leader: nil))]
             }
         } _: { endpoint, node in
-            for command in [["put", "a", "b"], ["leader"], ["leader", "--wait"], ["member", "list"]] {
+            for command in [
+                ["put", "a", "b"], ["leader"], ["leader", "--wait"], ["member", "list"], ["cluster", "delete", "kv"],
+            ] {
                 let ran = await flotilla(command + ["--timeout", "1", "--endpoints", endpoint])
                 #expect(ran.exitCode == 4)
                 #expect(ran.errors.contains("no_leader"))

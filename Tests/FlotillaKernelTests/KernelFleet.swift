@@ -153,7 +153,8 @@ final class KernelFleet {
             case .hardState(let uid, let state): .hardState(uid, state)
             case .serverCreated(let creation): .serverCreated(creation.uid)
             case .snapshotFloor(let uid, let index, _): .snapshotFloor(uid, index)
-            case .truncated, .serverDeleted, .lastApplied, .peer, .filesReleased, .serverLost, .logEnd: nil
+            case .serverDeleted(let uid, _, _, _): .serverDeleted(uid)
+            case .truncated, .lastApplied, .peer, .filesReleased, .serverLost, .logEnd: nil
             }
         }
         node.status.settled += UInt64(records.count)

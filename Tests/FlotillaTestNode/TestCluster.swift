@@ -196,7 +196,7 @@ public final class TestLeader<Machine: StateMachine>: Sendable {
                             member: cluster.uid(node), index: 9, term: 2, leader: cluster.server(node))))
             ]
         case .openSession: [.respond(.sessionOpened(SessionOpened(id: 3, leaseMilliseconds: 60_000)))]
-        case .transferLeadership, .triggerElection, .takeSnapshot, .keepSessions: [.respond(.done)]
+        case .transferLeadership, .triggerElection, .takeSnapshot, .keepSessions, .deleteCluster: [.respond(.done)]
         }
     }
 }

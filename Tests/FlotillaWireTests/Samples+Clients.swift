@@ -124,6 +124,9 @@ extension Sample {
         Sample(
             "remove-member", "remove the member on n2", correlation: 30,
             .request(.changeMembers(uid(1), .remove(server(2)), waits: false, timeoutMilliseconds: 3_000))),
+        Sample(
+            "delete-cluster", "delete the cluster within three seconds", correlation: 29,
+            .request(.deleteCluster(uid(1), timeoutMilliseconds: 3_000))),
     ]
 
     static let responses: [Sample] = [

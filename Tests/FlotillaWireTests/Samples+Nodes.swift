@@ -57,6 +57,9 @@ extension Sample {
                 .snapshotRequest(
                     SnapshotRequest(address: from2To1, snapshot: snapshot, position: .file(offset: 262_144))))),
         Sample(
+            "clusters-deleted", "a cluster that ended at index 19, in term 5",
+            .peer(.clustersDeleted([PeerMessage.DeletedCluster(cluster: cluster, index: 19, term: 5)]))),
+        Sample(
             "snapshot-request-entries", "asks for the live entries behind index 17",
             .peer(
                 .snapshotRequest(

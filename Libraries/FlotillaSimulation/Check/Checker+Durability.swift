@@ -6,7 +6,12 @@ import NIOCore
 /// early is found each time it is made, not only when a crash falls into the moment between.
 extension Checker {
     /// A node hands records to its log.
-    func handsOver(_ records: [WALRecord]) { durable.handedOver(records) }
+    func handsOver(_ records: [WALRecord], on host: Int) {
+        durable.handedOver(records)
+        for case .serverDeleted(_, let cluster, let index, let term) in records where index > .zero {
+            do throws(Violation) { try ends(cluster, at: index, in: term, on: host) } catch { world.fail(error) }
+        }
+    }
 
     /// The log of a node tells what has become durable.
     func became(_ notices: [DurableNotice]) { durable.became(notices) }

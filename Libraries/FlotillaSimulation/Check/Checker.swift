@@ -297,6 +297,11 @@ package final class Checker {
         }
     }
 
+    /// A node has deleted its server because of the end of its cluster.
+    func ends(_ cluster: ClusterID, at index: LogIndex, in term: Term, on host: Int) throws(Violation) {
+        try truth(of: cluster).ends(at: index, in: term, on: host)
+    }
+
     /// How far a cluster is known to be committed.
     func lastCommitted(of cluster: ClusterID) -> LogIndex { truth(of: cluster).lastCommitted }
 }

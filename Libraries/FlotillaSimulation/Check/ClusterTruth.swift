@@ -23,6 +23,28 @@ final class ClusterTruth {
     /// the same up to there (log matching), so there is only one such entry, and only one such predecessor.
     private var entries: [Place: (checksum: UInt32, previous: Term)] = [:]
 
+    /// Where the cluster has ended, as whoever deleted a server has said.
+    private var end: (index: LogIndex, term: Term)?
+
+    /// Notes that a server was deleted because the cluster has ended: some log must have an end there, and nothing else
+    /// is ever committed in its place.
+    func ends(at index: LogIndex, in term: Term, on host: Int) throws(Violation) {
+        let checksum = UInt32(EntryKind.endOfLife.rawValue) << 24
+        guard entries[Place(index: index.rawValue, term: term.rawValue)]?.checksum == checksum else {
+            throw Violation(
+                .committedIsFinal, "n\(host + 1) deletes a server at \(index) in term \(term), where no cluster ends")
+        }
+        guard end.map({ $0 == (index, term) }) ?? true, line(at: index).map({ $0.term == term }) ?? true else {
+            throw Violation(
+                .committedIsFinal, "n\(host + 1) deletes a server at \(index), where something else is committed")
+        }
+        end = (index, term)
+    }
+
+    private func line(at index: LogIndex) -> Line? {
+        index <= lastCommitted ? committed[Int(index.rawValue) - 1] : nil
+    }
+
     var lastCommitted: LogIndex { LogIndex(UInt64(committed.count)) }
 
     /// Notes that somebody campaigns in a term, or did.
@@ -61,6 +83,11 @@ final class ClusterTruth {
     func commits(_ entry: LogLine, at index: LogIndex, by host: Int, in term: Term) throws(Violation) {
         let position = Int(index.rawValue) - 1
         guard position < committed.count else {
+            if let end, end.index == index, end.term != entry.term {
+                throw Violation(
+                    .committedIsFinal,
+                    "n\(host + 1) commits another entry at \(index), where its cluster has ended in term \(end.term)")
+            }
             committed.append(Line(term: entry.term, checksum: entry.checksum, committedIn: term))
             return
         }

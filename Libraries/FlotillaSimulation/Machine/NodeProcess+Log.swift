@@ -148,7 +148,7 @@ extension NodeProcess {
 
     func submit(_ records: [WALRecord]) {
         computer.writes(records)
-        world.checker.handsOver(records)
+        world.checker.handsOver(records, on: computer.number)
         lastRecords = max(lastRecords, scheduler.now + world.plan.options.handover(&computer.random))
         scheduler.at(lastRecords) { [self] in
             computer.whenAwake(self) { [self] in

@@ -6,7 +6,8 @@ import FlotillaWire
 
 struct ClusterCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "cluster", abstract: "Starts and lists clusters.", subcommands: [Start.self, List.self])
+        commandName: "cluster", abstract: "Starts, lists and deletes clusters.",
+        subcommands: [Start.self, List.self, DeleteClusterCommand.self])
 
     struct Start: ControlCommand {
         static let configuration = CommandConfiguration(abstract: "Starts a cluster and waits until it has a leader.")
