@@ -75,7 +75,10 @@ public final class FlotillaNode: Service {
 
     /// Waits for the jobs that are on their way, then for the event loop, to which they tell what came of them.
     private func end(_ group: MultiThreadedEventLoopGroup, _ threads: JobThreads?) async {
-        threads?.stop()
+        // It blocks, perhaps for as long as a snapshot takes: a thread that tasks run on must not.
+        if let threads {
+            do { try await NIOThreadPool.singleton.runIfActive { threads.stop() } } catch { threads.stop() }
+        }
         do { try await group.shutdownGracefully() } catch { logger.warning("the event loop ended with \(error)") }
     }
 

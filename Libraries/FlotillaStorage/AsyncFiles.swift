@@ -37,9 +37,9 @@ public final class AsyncFiles: Sendable {
 
     /// Works on the file system that `make` makes with a completion handler.
     ///
-    /// - Parameter pause: suspends for a time; by default only until others have had their turn.
+    /// - Parameter pause: suspends for a time; by default it does not.
     public init(
-        pause: @escaping @Sendable (_ nanoseconds: UInt64) async -> Void = { _ in await Task.yield() },
+        pause: @escaping @Sendable (_ nanoseconds: UInt64) async -> Void = { _ in },
         _ make: (@escaping FileCompletionHandler) -> any FileSystem
     ) {
         let waiting = self.waiting
@@ -99,9 +99,6 @@ public final class AsyncFiles: Sendable {
         // What is small is not worth a call of its own: the sync takes it along.
         guard count >= Self.burstBytes / 2 else { return }
         try await perform(.writeOut(file, at: offset, count: count))
-        // A file system that never suspends would leave no turn to the other jobs of the thread: the log may be waiting
-        // for its next file.
-        await Task.yield()
     }
 
     /// The names in a directory, in ascending order.
