@@ -37,9 +37,8 @@ extension Kernel {
         return link.lastServer
     }
 
-    func refusalOfCommands(
-        by server: HostedServer, on link: Link, count: Int, bytes: Int
-    ) -> FlotillaError? {
+    /// Why a server takes nothing that clients want in its log, whether there is room or not.
+    func refusalOfEntries(by server: HostedServer) -> FlotillaError? {
         guard server.core.role == .leader else { return notLeader(server) }
         if let target = server.core.transferTarget {
             return FlotillaError(
@@ -48,7 +47,13 @@ extension Kernel {
         if server.core.isRetiring {
             return FlotillaError(.transferring, "\(server.creation.id) has no vote any more and is handing over")
         }
-        if server.core.endIndex != nil { return isEnding(server) }
+        return server.core.endIndex == nil ? nil : isEnding(server)
+    }
+
+    func refusalOfCommands(
+        by server: HostedServer, on link: Link, count: Int, bytes: Int
+    ) -> FlotillaError? {
+        if let refusal = refusalOfEntries(by: server) { return refusal }
         if let failure = server.failure { return halted(server, failure) }
         if isStopping { return FlotillaError(.shuttingDown, "node \(identity.name) is stopping") }
         return refusalForRoom(on: link, count: count, bytes: bytes)

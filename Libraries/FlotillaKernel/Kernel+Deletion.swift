@@ -35,24 +35,11 @@ extension Kernel {
     private func end(_ server: HostedServer) throws(FlotillaError) -> LogIndex {
         guard server.core.role == .leader else { throw notLeader(server) }
         if let index = server.core.endIndex { return index }
-        switch server.core.proposeEnd() {
-        case .success(let index):
-            append(.endOfLife, body: ByteBuffer(), at: index, for: server)
-            markDirty(server)
-            return index
-        case .failure(let refusal): throw error(for: refusal, by: server)
-        }
-    }
-
-    private func error(for refusal: ProposalRefusal, by server: HostedServer) -> FlotillaError {
-        switch refusal {
-        case .notLeader: notLeader(server)
-        case .transferring(let target):
-            FlotillaError(.transferring, "leadership is being handed over", leader: server.name(of: target))
-        case .retiring:
-            FlotillaError(.transferring, "\(server.creation.id) has no vote any more and is handing over")
-        case .ending: isEnding(server)
-        }
+        if let refusal = refusalOfEntries(by: server) { throw refusal }
+        guard case .success(let index) = server.core.proposeEnd() else { throw notLeader(server) }
+        append(.endOfLife, body: ByteBuffer(), at: index, for: server)
+        markDirty(server)
+        return index
     }
 
     /// Why a server takes nothing more behind the end of its cluster.

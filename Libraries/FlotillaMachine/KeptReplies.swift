@@ -54,18 +54,27 @@ struct KeptReplies: Sendable {
         if head == slots.count {
             slots.removeAll(keepingCapacity: true)
             head = 0
-            bytes.clear()
-        } else if head >= 64, head * 2 > slots.count {
-            slots.removeFirst(head)
-            head = 0
-            if bytes.writerIndex > 2 * live + 4_096 { compact() }
+            // Sessions are many, and few are busy: what a burst needed is not held for ever.
+            if bytes.capacity > Self.idleByteLimit { bytes = ByteBuffer() } else { bytes.clear() }
+        } else {
+            if head >= 64, head * 2 > slots.count {
+                slots.removeFirst(head)
+                head = 0
+            }
+            if bytes.writerIndex > 2 * live + Self.idleByteLimit { compact() }
         }
     }
+
+    /// How much memory a session may hold that it does not need.
+    private static let idleByteLimit = 16 << 10
+
+    /// How many bytes are held, needed or not.
+    var heldBytes: Int { bytes.capacity }
 
     private mutating func compact() {
         var packed = ByteBuffer()
         packed.reserveCapacity(live)
-        for position in slots.indices {
+        for position in head..<slots.count {
             guard let reply = reply(in: slots[position]) else { continue }
             slots[position].start = packed.writerIndex
             packed.writeImmutableBuffer(reply)

@@ -77,6 +77,7 @@ public final class FlotillaNode: Service {
     private func end(_ group: MultiThreadedEventLoopGroup, _ threads: JobThreads?) async {
         // It blocks, perhaps for as long as a snapshot takes: a thread that tasks run on must not.
         if let threads {
+            // Where that pool was ended by its process, this thread waits itself.
             do { try await NIOThreadPool.singleton.runIfActive { threads.stop() } } catch { threads.stop() }
         }
         do { try await group.shutdownGracefully() } catch { logger.warning("the event loop ended with \(error)") }

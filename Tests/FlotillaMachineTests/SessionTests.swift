@@ -1,7 +1,8 @@
-import FlotillaMachine
 import FlotillaWire
 import NIOCore
 import Testing
+
+@testable import FlotillaMachine
 
 /// Commands that come more than once take effect once.
 @Suite struct SessionTests {
@@ -49,6 +50,23 @@ import Testing
         #expect(table.admit(place(1, 4, open: 3)) == .new)
         #expect(table.keep(place(1, 4)) { $0.writeString("four") } == ByteBuffer(string: "four"))
         #expect(table.admit(place(1, 4)) == .repeated(ByteBuffer(string: "four")), "there is room again")
+    }
+
+    @Test func `a session holds little beyond what it needs, however long its replies are`() {
+        var replies = KeptReplies()
+        var most = 0
+        for serial in 1...2_000 as ClosedRange<UInt64> {
+            _ = replies.keep(serial) { $0.writeImmutableBuffer(bytes(30_000, UInt8(truncatingIfNeeded: serial))) }
+            // The client always has one command open, so the kept replies are never all let go.
+            replies.drop(below: serial)
+            most = max(most, replies.heldBytes)
+        }
+        #expect(most <= 4 * KeptReplies.byteLimit, "\(most) bytes")
+        #expect(
+            replies.slot(of: 2_000).flatMap { replies.reply(in: $0) } == bytes(30_000, UInt8(truncatingIfNeeded: 2_000))
+        )
+        replies.drop(below: 2_001)
+        #expect(replies.heldBytes == 0)
     }
 
     /// Draws of a fixed seed, so that a failure comes again.

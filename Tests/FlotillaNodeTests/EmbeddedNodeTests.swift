@@ -79,7 +79,7 @@ import Testing
         node.askToStop()
         await client.shutdown()
         _ = await snapshot.result
-        // The doors are closed now, and only the job keeps the node: whoever let go of the lock would do it here.
+        // Only the job keeps the node now. Nothing is waited for: a node that lets go too early is given the time to.
         for _ in 0..<20 {
             #expect(try await isLocked())
             try await Task.sleep(for: .milliseconds(10))

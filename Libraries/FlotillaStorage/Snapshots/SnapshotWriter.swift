@@ -26,7 +26,7 @@ package struct SnapshotWriter: Sendable {
 
     /// Writes one file under a temporary name, syncs it, and gives it its name durably.
     ///
-    /// No more than one piece and 1 MiB are held in memory at a time. Until the rename everything is as it was,
+    /// No more than one piece and one transfer are held in memory at a time. Until the rename everything is as it was,
     /// and whatever goes wrong before it removes the temporary file. A file that already has the name is replaced; it
     /// holds the same state. When only the sync of the directory fails, the file may be there under its name, which
     /// does no harm: it is whole.
