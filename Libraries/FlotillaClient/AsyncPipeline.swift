@@ -28,10 +28,7 @@ public final class AsyncPipeline<Machine: StateMachine>: Sendable {
     ///   `shuttingDown`. Nothing was submitted then.
     public func submit(_ command: Machine.Command, correlation: UInt64) async throws {
         var item = ByteBuffer()
-        CommandBatch.append(correlation: 0, into: &item) { buffer in
-            CommandPrefix(replyMode: .leader).encode(into: &buffer)
-            command.encode(into: &buffer)
-        }
+        CommandItem.append(hasSession: pipeline.hasSession, into: &item) { command.encode(into: &$0) }
         try await gate.enter(correlation, bytes: item.readableBytes)
         do {
             try pipeline.submitOrWait(item, correlation: correlation)

@@ -19,6 +19,12 @@ public struct ClientConfiguration: Sendable {
     public var openCommands = Limits.openCommandsPerConnection
     /// How many bytes of commands and queries may be open at a time; a single one always may.
     public var openCommandBytes = Limits.openCommandBytesPerConnection
+    /// Whether commands belong to a session of the cluster, in which each takes effect once however often it is sent,
+    /// so that the client may send it again after a failure. Without, what was sent and not answered has an unknown
+    /// outcome at once, and the first command to a cluster does not wait until a session has begun.
+    public var exactlyOnce = true
+    /// How long the leader of a cluster may leave everything unanswered until all nodes are asked whether another leads.
+    public var suspicionTimeout: Duration = .seconds(1)
     /// Where the client's one event loop comes from.
     public var eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
     /// Where connections and leaders that come and go are noted.
@@ -29,7 +35,7 @@ public struct ClientConfiguration: Sendable {
 
     /// Refuses settings that make no sense.
     func check() throws(FlotillaError) {
-        guard timeout > .zero, connectTimeout > .zero else {
+        guard timeout > .zero, connectTimeout > .zero, suspicionTimeout > .zero else {
             throw FlotillaError(.invalidArgument, "a timeout of the client is not positive")
         }
         guard minimumBackOff > .zero, minimumBackOff <= maximumBackOff else {

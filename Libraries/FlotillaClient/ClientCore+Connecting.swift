@@ -120,17 +120,6 @@ extension ClientCore {
                 || (cluster.isLocating && cluster.memberAddresses.contains(address))
         }
     }
-
-    /// What was written to a connection that is gone: queries are asked again, commands have an unknown outcome.
-    private func loseOperations(of connection: NodeConnection, _ error: FlotillaError) {
-        let lost = table.open { slot in
-            if case .sent(connection.number) = slot.state { true } else { false }
-        }
-        sendAgain(lost.filter { table[$0].kind.isQuery })
-        for number in lost where !table[number].kind.isQuery {
-            finish(number, abandonedBecause: error, what: "\(error.message) after it was sent")
-        }
-    }
 }
 
 extension NodeConnection: Equatable {

@@ -15,13 +15,20 @@ extension ClientCore {
     private func sweep(_ now: NIODeadline) {
         expireOperations(now)
         expireWaiters { $0.deadline <= now }
-        for cluster in clusters { expireLeaderWaiters(cluster, now) }
+        for cluster in clusters {
+            expireLeaderWaiters(cluster, now)
+            answerSessionWaiters(of: cluster, .failure(cluster.session.refusal ?? reasonWithoutLeader(cluster))) {
+                $0.deadline <= now
+            }
+            suspectSilentLeader(of: cluster, now)
+        }
         for link in links { expireRequests(link, now) }
         endTurn()
         let idle =
-            table.openCount == 0 && clusters.allSatisfy { $0.waiters.isEmpty }
+            table.openCount == 0 && clusters.allSatisfy { $0.waiters.isEmpty && $0.sessionWaiters.isEmpty }
             && links.allSatisfy { $0.waiting.isEmpty && ($0.connection?.requests.isEmpty ?? true) }
-        if !idle { ensureSweep() }
+        guard idle else { return ensureSweep() }
+        for cluster in clusters { cluster.silentSince = nil }
     }
 
     private func expireOperations(_ now: NIODeadline) {
@@ -41,7 +48,8 @@ extension ClientCore {
     }
 
     private func reasonOfExpiry(_ slot: Slot, _ cluster: ClusterRoute) -> FlotillaError {
-        if !slot.isSent, let refusal = slot.refusal, refusal.code == .busy {
+        let refusal = slot.refusal ?? (slot.kind.isQuery ? nil : cluster.session.refusal)
+        if !slot.isSent, let refusal, refusal.code == .busy {
             return FlotillaError(.busy, "no room before the deadline: \(refusal.message)")
         }
         if slot.isSent { return FlotillaError(.timeout, "no answer came before the deadline") }
@@ -129,6 +137,7 @@ extension ClientCore {
         guard !isShutDown else { return }
         submissions.shutDown()
         drain()
+        endSessions()
         isShutDown = true
         failEverything()
         for link in links {
@@ -145,7 +154,7 @@ extension ClientCore {
         reportReachable()
     }
 
-    private static let closed = FlotillaError(.shuttingDown, "the client was shut down")
+    static let closed = FlotillaError(.shuttingDown, "the client was shut down")
 
     func failEverything() {
         expireWaiters(Self.closed) { _ in true }
@@ -153,6 +162,7 @@ extension ClientCore {
             finish(number, abandonedBecause: Self.closed, what: "the client was shut down after it was sent")
         }
         for cluster in clusters {
+            answerSessionWaiters(of: cluster, .failure(Self.closed)) { _ in true }
             let waiters = cluster.waiters
             cluster.waiters = []
             for waiter in waiters { waiter.complete(.failure(Self.closed)) }

@@ -70,6 +70,7 @@ extension ClientCore {
     func learn(_ cluster: ClusterRoute, from address: NodeAddress, _ answer: Result<ClientResponse, FlotillaError>) {
         switch answer {
         case .success(.located(let located)):
+            if let known = cluster.located, known.cluster != located.cluster { leaveSession(of: cluster) }
             if cluster.adopt(located, from: address) {
                 logger.debug(
                     "leader known",
@@ -77,8 +78,10 @@ extension ClientCore {
                 let waiters = cluster.waiters
                 cluster.waiters = []
                 for waiter in waiters { waiter.complete(.success(located)) }
+                turnToLeader(of: cluster)
             }
             flush(cluster)
+            endTurn()
         case .success: break
         case .failure(let error):
             guard error.code == .unknownCluster else { return }
@@ -95,11 +98,9 @@ extension ClientCore {
         let waiters = cluster.waiters
         cluster.waiters = []
         for waiter in waiters { waiter.complete(.failure(error)) }
-        let queued = table.open { slot in
-            guard case .queued = slot.state else { return false }
-            return routes[slot.route]?.route === cluster
-        }
-        for number in queued { finish(number, .failure(error)) }
+        answerSessionWaiters(of: cluster, .failure(error)) { _ in true }
+        leaveSession(of: cluster)
+        for number in queued(of: cluster) { finish(number, abandonedBecause: error, what: error.message) }
         endTurn()
     }
 

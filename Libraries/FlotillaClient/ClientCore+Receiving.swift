@@ -31,7 +31,7 @@ extension ClientCore: NodeConnectionDelegate {
         var head = WireReader(body)
         let server: ServerUID = try head.identifier()
         let term = try head.term()
-        var known: (route: Int, leader: ServerID?)?
+        var known: (route: Int, cluster: ClusterRoute, leader: ServerID?)?
         _ = try ResultBatch.decode(body) { correlation, index, reply in
             guard let number = table.find(correlation, connection: connection.number) else {
                 counters.strayAnswers += 1
@@ -40,12 +40,13 @@ extension ClientCore: NodeConnectionDelegate {
             let routeNumber = table[number].route
             if known?.route != routeNumber {
                 let (cluster, _) = route(routeNumber)
-                known = (routeNumber, cluster.name(of: server))
+                known = (routeNumber, cluster, cluster.name(of: server))
+                cluster.silentSince = .now()
                 cluster.refusals = 0
                 cluster.refusalBackOff.reset()
             }
             counters.answered += 1
-            finish(number, answeredWith: reply, at: index) {
+            finish(number, of: known?.cluster, answeredWith: reply, at: index) {
                 RawResult(reply: reply, index: index, term: term, server: server, leader: known?.leader)
             }
         }
@@ -58,14 +59,14 @@ extension ClientCore: NodeConnectionDelegate {
                 counters.strayAnswers += 1
                 continue
             }
-            let isQuery = table[number].kind.isQuery
             if rejections.error.code == .busy { counters.busyRejections += 1 }
-            if rejections.error.isCertainlyNotApplied || (isQuery && rejections.error.code == .outcomeUnknown) {
+            if isToBeSentAgain(number, after: rejections.error) {
                 table[number].refusal = rejections.error
                 again.append(number)
-            } else {
-                if rejections.error.code == .outcomeUnknown { counters.unknowns += 1 }
+            } else if rejections.error.code == .replyGone {
                 finish(number, .failure(rejections.error))
+            } else {
+                finish(number, refusedBecause: rejections.error)
             }
         }
         guard !again.isEmpty else { return }
@@ -76,9 +77,26 @@ extension ClientCore: NodeConnectionDelegate {
         for cluster in refused { react(to: rejections, of: cluster, local: locals) }
     }
 
+    /// Whether an operation that was rejected may find better luck elsewhere or later.
+    private func isToBeSentAgain(_ number: Int, after error: FlotillaError) -> Bool {
+        switch error.code {
+        case .outcomeUnknown:
+            guard table[number].mayBeRepeated else { return false }
+            if !table[number].kind.isQuery { table[number].isUncertain = true }
+            return true
+        case .sessionExpired:
+            let (cluster, _) = route(table[number].route)
+            if table[number].session == cluster.session.current?.id { leaveSession(of: cluster) }
+            return true
+        default: return error.isCertainlyNotApplied
+        }
+    }
+
     private func react(to rejections: Rejections, of cluster: ClusterRoute, local: Bool) {
         if local, cluster.local?.uid == rejections.server { cluster.local = nil }
+        cluster.silentSince = .now()
         switch rejections.error.code {
+        case .sessionExpired: break
         case .busy, .overwritten, .transferring:
             if rejections.error.code != .busy { cluster.deposed(rejections.server, hint: rejections.error.leader) }
             if cluster.pausedUntil == nil { pause(cluster) }
@@ -87,6 +105,7 @@ extension ClientCore: NodeConnectionDelegate {
             cluster.refusals += 1
             if cluster.refusals > 2, cluster.pausedUntil == nil { pause(cluster) }
         }
+        turnToLeader(of: cluster)
         flush(cluster)
     }
 

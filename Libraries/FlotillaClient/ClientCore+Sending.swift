@@ -8,6 +8,8 @@ extension ClientCore {
             guard until <= .now() else { return }
             cluster.pausedUntil = nil
         }
+        keepSession(of: cluster)
+        if !cluster.sessionWaiters.isEmpty { _ = hasSession(cluster) }
         for lane in cluster.lanes.indices {
             for kind in OperationKind.allCases where !cluster.lanes[lane][kind.rawValue].isEmpty {
                 flush(cluster, lane: lane, kind: kind)
@@ -24,16 +26,29 @@ extension ClientCore {
             startLocating(cluster)
             return
         }
+        guard kind.isQuery || hasSession(cluster) else { return }
         var wrote = false
-        while connection.isWritable, let frame = cluster.lanes[lane][kind.rawValue].popFirst() {
-            wrote = write(frame, to: target, over: connection) || wrote
+        while connection.isWritable, let next = cluster.lanes[lane][kind.rawValue].first, hasRoom(for: next, cluster),
+            let frame = cluster.lanes[lane][kind.rawValue].popFirst()
+        {
+            wrote = write(frame, of: cluster, to: target, over: connection) || wrote
         }
-        if wrote { connection.flush() }
+        guard wrote else { return }
+        if cluster.silentSince == nil { cluster.silentSince = .now() }
+        connection.flush()
     }
 
-    private func write(_ frame: OutFrame, to target: Target, over connection: NodeConnection) -> Bool {
+    /// Whether the session of a cluster has serials for what a frame holds; without, the answers to others free some.
+    private func hasRoom(for frame: OutFrame, _ cluster: ClusterRoute) -> Bool {
+        cluster.session.current.map { frame.unsealedCount <= $0.room } ?? true
+    }
+
+    private func write(
+        _ frame: OutFrame, of cluster: ClusterRoute, to target: Target, over connection: NodeConnection
+    ) -> Bool {
         let frame = frame.abandoned == 0 ? frame : withoutAbandoned(frame)
         guard !frame.slots.isEmpty else { return false }
+        if frame.unsealedCount > 0 { table.seal(frame, in: &cluster.session.current) }
         frame.seal(target: target.uid)
         table.markSent(frame.slots, connection: connection.number)
         counters.sent += UInt64(frame.slots.count)
@@ -51,28 +66,6 @@ extension ClientCore {
             table[number].frame = kept
         }
         return kept
-    }
-
-    /// Puts operations that were certainly not done back, ahead of what was never sent, in the order given.
-    func sendAgain(_ numbers: [Int]) {
-        for number in numbers {
-            table[number].generation &+= 1
-            table[number].state = .queued
-            counters.retries += 1
-            let (cluster, lane) = route(table[number].route)
-            let kind = table[number].kind
-            let frame = repetitionFrame(cluster, lane: lane, kind: kind)
-            table[number].offset = frame.copyItem(
-                of: table[number], number: number, wireCorrelation: table.wireCorrelation(number))
-            table[number].frame = frame
-        }
-    }
-
-    private func repetitionFrame(_ cluster: ClusterRoute, lane: Int, kind: OperationKind) -> OutFrame {
-        if let last = cluster.lanes[lane][kind.rawValue].repeated.last, !last.isFull { return last }
-        let frame = OutFrame(kind: kind)
-        cluster.lanes[lane][kind.rawValue].repeated.append(frame)
-        return frame
     }
 
     /// Lets a cluster rest for a moment, after it said that it has no room or sent commands in a circle.

@@ -125,6 +125,7 @@ final class ClientCore {
         freedCount += 1
         freedBytes += slot.length
         if case .queued = slot.state { slot.frame?.abandoned += 1 }
+        if slot.serial > 0 { close(slot.serial, of: slot.session, of: route(slot.route).0) }
         switch slot.waiting {
         case .caller(let caller): caller.resume(outcome)
         case .pipeline(let record): notify(record, slot, outcome)
@@ -132,9 +133,18 @@ final class ClientCore {
         }
     }
 
-    /// Ends an operation that was answered.
-    func finish(_ number: Int, answeredWith reply: ByteBuffer, at index: LogIndex, _ whole: () -> RawResult) {
+    /// Nobody waits for a command of a session any more.
+    private func close(_ serial: UInt64, of session: UInt64, of cluster: ClusterRoute?) {
+        if cluster?.session.current?.id == session { cluster?.session.current?.close(serial) }
+    }
+
+    /// Ends an operation of a cluster that was answered.
+    func finish(
+        _ number: Int, of cluster: ClusterRoute?, answeredWith reply: ByteBuffer, at index: LogIndex,
+        _ whole: () -> RawResult
+    ) {
         guard let freed = table.removeAnswered(number) else { return finish(number, .success(whole())) }
+        if freed.serial > 0 { close(freed.serial, of: freed.session, of: cluster) }
         freedCount += 1
         freedBytes += freed.length
         collect(
@@ -159,15 +169,22 @@ final class ClientCore {
         if record.collect(notification) { dirtyPipelines.append(record) }
     }
 
-    /// Ends an operation with what its state says: written commands have an unknown outcome, anything else was not
+    /// Ends an operation with what its state says: commands that were written have an unknown outcome, anything else was not
     /// done.
     func finish(_ number: Int, abandonedBecause error: any Error, what: String) {
-        if table[number].isSent, !table[number].kind.isQuery {
+        if table[number].mayBeApplied {
             counters.unknowns += 1
             finish(number, .failure(FlotillaError(.outcomeUnknown, "the command may be applied or not: \(what)")))
         } else {
             finish(number, .failure(error))
         }
+    }
+
+    /// Ends an operation that a node refused for good. What it says holds for this copy of a command alone.
+    func finish(_ number: Int, refusedBecause error: FlotillaError) {
+        if error.code == .outcomeUnknown { counters.unknowns += 1 }
+        guard table[number].isUncertain else { return finish(number, .failure(error)) }
+        finish(number, abandonedBecause: error, what: "no answer came at first, and then: \(error.message)")
     }
 
     /// Gives back room, tells pipelines, and sends what has been submitted meanwhile. Everything that may finish

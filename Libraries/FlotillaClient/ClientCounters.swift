@@ -16,6 +16,8 @@ public struct ClientCounters: Sendable, Equatable {
     public var strayAnswers: UInt64 = 0
     /// Frames of a type that this version does not know, or that a node does not send to a client; they are skipped.
     public var unknownFrames: UInt64 = 0
+    /// Sessions that were begun.
+    public var sessionsOpened: UInt64 = 0
     /// Connections that were welcomed.
     public var connectionsOpened: UInt64 = 0
     /// Connections that were lost or closed because of what came over them.

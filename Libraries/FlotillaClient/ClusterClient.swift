@@ -26,23 +26,37 @@ public struct ClusterClient<Machine: StateMachine>: Sendable {
     public let name: ClusterName
     let route: Int
 
-    /// Has the cluster apply a command, and waits for the reply.
-    ///
-    /// The command finds the leader by itself, and is sent again for as long as it was certainly not applied. The call
-    /// waits in order while as many commands are open as the configuration allows.
+    /// Begins the client's session with the cluster, which the first command does otherwise. Does nothing where there
+    /// is one, or the client is configured to have none.
     ///
     /// - Parameter timeout: bounds the whole call; `nil` for the client's own.
-    /// - Throws: `FlotillaError`: `outcomeUnknown` when the command may be applied or not; `noLeader`, `unreachable`,
-    ///   `busy` or `timeout` when the deadline passed and nothing was appended; what the cluster said otherwise.
+    /// - Throws: `FlotillaError` with `busy` when the cluster has as many sessions as it may have until the deadline,
+    ///   and what else keeps a command from being sent.
+    public func openSession(timeout: Duration? = nil) async throws(FlotillaError) {
+        let deadline = client.deadline(timeout)
+        let name = name
+        try await client.onLoop { core, complete in
+            core.waitForSession(of: name, deadline: deadline, complete: complete)
+        }
+    }
+
+    /// Has the cluster apply a command, and waits for the reply.
+    ///
+    /// The command finds the leader by itself. It is sent again until an answer comes, over failures of connections and
+    /// of leaders, and takes effect once (Ongaro 2014, section 6.3), unless `ClientConfiguration.exactlyOnce` is unset.
+    /// The call waits in order while as many commands are open as the configuration allows.
+    ///
+    /// - Parameter timeout: bounds the whole call; `nil` for the client's own.
+    /// - Throws: `FlotillaError`: `outcomeUnknown` when the deadline passed, or the session ended, and the command may
+    ///   be applied or not; `replyGone` when it was applied and its reply is not known any more, which is kept for
+    ///   64 KiB of open commands; `noLeader`, `unreachable`, `busy` or `timeout` when the deadline passed and nothing
+    ///   was appended; what the cluster said otherwise.
     ///   `CancellationError` when the task was cancelled before the command was sent; after that, `outcomeUnknown`.
     public func process(
         _ command: Machine.Command, timeout: Duration? = nil
     ) async throws -> CommandResult<Machine.Reply> {
         var item = ByteBuffer()
-        CommandBatch.append(correlation: 0, into: &item) { buffer in
-            CommandPrefix(replyMode: .leader).encode(into: &buffer)
-            command.encode(into: &buffer)
-        }
+        CommandItem.append(hasSession: client.configuration.exactlyOnce, into: &item) { command.encode(into: &$0) }
         let raw = try await submit(item, .command, timeout)
         return CommandResult(
             reply: try decode(raw.reply, as: Machine.Reply.self, what: "the command was applied, but its reply"),

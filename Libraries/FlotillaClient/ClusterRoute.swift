@@ -18,6 +18,9 @@ struct FrameQueue {
 
     var isEmpty: Bool { repeated.isEmpty && waiting.isEmpty }
 
+    /// The frame that is to be sent next.
+    var first: OutFrame? { repeated.first ?? waiting.first }
+
     mutating func popFirst() -> OutFrame? { repeated.popFirst() ?? waiting.popFirst() }
 }
 
@@ -25,6 +28,12 @@ struct FrameQueue {
 struct LeaderWaiter {
     var deadline: NIODeadline
     var complete: (Result<Located, FlotillaError>) -> Void
+}
+
+/// Somebody who waits until a session has begun.
+struct SessionWaiter {
+    var deadline: NIODeadline
+    var complete: (Result<Void, FlotillaError>) -> Void
 }
 
 /// A question where a cluster is.
@@ -59,6 +68,12 @@ final class ClusterRoute {
     var refusalBackOff: BackOff
     /// Nothing is sent before this time.
     var pausedUntil: NIODeadline?
+    /// The session that its commands belong to.
+    var session = SessionState()
+    /// Who waits until there is one.
+    var sessionWaiters: [SessionWaiter] = []
+    /// Since when nothing was heard although something was sent; `nil` while nothing is open.
+    var silentSince: NIODeadline?
 
     init(name: ClusterName, lanes: Int, backOff: BackOff, refusalBackOff: BackOff) {
         self.name = name
@@ -70,7 +85,8 @@ final class ClusterRoute {
 
     /// Whether something waits that only a leader can do.
     var wantsLeader: Bool {
-        !waiters.isEmpty || lanes.contains { $0[0..<OperationKind.localQuery.rawValue].contains { !$0.isEmpty } }
+        !waiters.isEmpty || !sessionWaiters.isEmpty || session.keepIsDue
+            || lanes.contains { $0[0..<OperationKind.localQuery.rawValue].contains { !$0.isEmpty } }
     }
 
     /// Whether local queries wait.

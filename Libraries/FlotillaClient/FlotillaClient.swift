@@ -11,9 +11,9 @@ import NIOCore
 /// await client.shutdown()
 /// ```
 ///
-/// All that it does happens on one event loop; operations that are submitted at about the same time share frames. It
-/// repeats by itself only what was certainly not applied. A command that was written to a connection and not answered
-/// ends with `outcomeUnknown` and is never sent again.
+/// All that it does happens on one event loop; operations that are submitted at about the same time share frames. Each
+/// command has its place in a session with its cluster and takes effect once, so the client sends it again after a
+/// failure, until its deadline; one of which nothing is known then ends with `outcomeUnknown`.
 ///
 /// Call `shutdown()` before you let go of a client: its connections live until then.
 public final class FlotillaClient: Sendable {

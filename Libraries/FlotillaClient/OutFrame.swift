@@ -9,6 +9,8 @@ final class OutFrame {
     private(set) var slots: [Int] = []
     /// How many of its items are not to be sent any more.
     var abandoned = 0
+    /// How many of its items are commands that were never sealed.
+    var unsealedCount = 0
 
     /// An empty frame for repetitions.
     init(kind: OperationKind) {
@@ -31,6 +33,7 @@ final class OutFrame {
         }
         self.buffer = buffer
         self.slots = slots
+        unsealedCount = kind.isQuery ? 0 : slots.count
     }
 
     var isFull: Bool { buffer.writerIndex >= SubmissionQueue.frameByteTarget }
@@ -44,8 +47,14 @@ final class OutFrame {
             buffer.writeImmutableBuffer(bytes)
         }
         slots.append(number)
+        if !kind.isQuery, !slot.isSealed { unsealedCount += 1 }
         buffer.setInteger(wireCorrelation, at: offset + kind.correlationOffset, endianness: .little)
         return offset
+    }
+
+    /// Gives access to its bytes, at the offsets of the items.
+    func withUnsafeMutableBytes(_ body: (UnsafeMutableRawBufferPointer) -> Void) {
+        buffer.withUnsafeMutableReadableBytes(body)
     }
 
     /// Fills in the head.

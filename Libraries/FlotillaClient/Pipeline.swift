@@ -81,14 +81,16 @@ extension NotificationBatch.QueryNotification {
 
 /// A stream of commands whose results come back in batches: the fast way.
 ///
-/// Commands are sent in the order in which they are submitted. One that is sent again, because it was certainly not
-/// applied, may be applied after later ones. Submitting never suspends; it may be done from any thread, and inside the
+/// Commands are sent in the order in which they are submitted. One that is sent again, since it was refused or no answer
+/// came, may be applied after later ones. Submitting never suspends; it may be done from any thread, and inside the
 /// handler without a hop. Every operation that was accepted is notified exactly once.
 public final class Pipeline<Machine: StateMachine>: Sendable {
     private let client: FlotillaClient
     private let route: Int
     private let number: Int
     private let timeout: TimeAmount
+    /// Whether its commands belong to a session.
+    @usableFromInline let hasSession: Bool
 
     @usableFromInline
     init(
@@ -96,6 +98,7 @@ public final class Pipeline<Machine: StateMachine>: Sendable {
         deliver: @escaping @Sendable ([RawNotification]) -> Void
     ) {
         self.client = client
+        hasSession = client.configuration.exactlyOnce
         self.timeout = (timeout ?? client.configuration.timeout).timeAmount
         number = Int(truncatingIfNeeded: client.submissions.nextNumber())
         // Pipelines of one client spread over its connections; one pipeline stays on one, to keep its order.
@@ -124,10 +127,7 @@ public final class Pipeline<Machine: StateMachine>: Sendable {
     @inlinable
     public func submit(_ command: Machine.Command, correlation: UInt64) throws(FlotillaError) {
         try submit(.command, correlation) { buffer in
-            CommandBatch.append(correlation: 0, into: &buffer) { buffer in
-                CommandPrefix(replyMode: .leader).encode(into: &buffer)
-                command.encode(into: &buffer)
-            }
+            CommandItem.append(hasSession: hasSession, into: &buffer) { command.encode(into: &$0) }
         }
     }
 
@@ -143,11 +143,7 @@ public final class Pipeline<Machine: StateMachine>: Sendable {
         return try submit(count: commands.count, .command) { _, buffer in
             let (command, correlation) = commands[position]
             commands.formIndex(after: &position)
-            CommandBatch.append(correlation: 0, into: &buffer) { buffer in
-                // The short prefix of a command that the leader answers.
-                buffer.writeLittle(UInt32(ReplyMode.leader.rawValue))
-                command.encode(into: &buffer)
-            }
+            CommandItem.append(hasSession: hasSession, into: &buffer) { command.encode(into: &$0) }
             return correlation
         }
     }

@@ -27,6 +27,13 @@ struct Slot {
     /// The caller's own number.
     var correlation: UInt64 = 0
     var deadline = NIODeadline.distantFuture
+    /// Its session and its place there; 0 without, and until it is first sent.
+    var session: UInt64 = 0
+    var serial: UInt64 = 0
+    /// Whether session, serial and checksum are filled in.
+    var isSealed = false
+    /// Whether a copy of it was sent that may be applied, and of which nothing will be heard any more.
+    var isUncertain = false
     /// Why it was last sent back.
     var refusal: FlotillaError?
     /// The bytes, and where in its frame they stand.
@@ -37,6 +44,22 @@ struct Slot {
     var isSent: Bool {
         if case .sent = state { true } else { false }
     }
+
+    /// Whether it makes no difference how often it is sent.
+    var mayBeRepeated: Bool { kind.isQuery || serial > 0 }
+
+    /// Whether it may be applied although no answer came.
+    var mayBeApplied: Bool { !kind.isQuery && (isSent || isUncertain) }
+}
+
+/// What was in the slot of a pipeline's operation that was answered.
+struct Answered {
+    var record: PipelineRecord
+    var correlation: UInt64
+    var isQuery: Bool
+    var length: Int
+    var session: UInt64
+    var serial: UInt64
 }
 
 /// The open operations by small numbers, which are what goes over the wire: no dictionary is on an operation's way.
@@ -74,9 +97,40 @@ struct SlotTable {
                 slots[number].frame = frame
                 slots[number].offset = item.offset
                 slots[number].length = item.length
+                slots[number].session = 0
+                slots[number].serial = 0
+                slots[number].isSealed = false
+                slots[number].isUncertain = false
                 slots[number].waiting = waiting(item.sink)
             }
         }
+    }
+
+    /// Fills in what is known only when commands are sent, in those of a frame of which that was not done yet.
+    ///
+    /// - Parameter session: where the serials come from; it must have room.
+    mutating func seal(_ frame: OutFrame, in session: inout ClientSession?) {
+        let numbers = frame.slots
+        slots.withUnsafeMutableBufferPointer { slots in
+            frame.withUnsafeMutableBytes { bytes in
+                for number in numbers where !slots[number].isSealed {
+                    let place = session?.take()
+                    let range = slots[number].offset..<slots[number].offset + slots[number].length
+                    CommandItem.seal(UnsafeMutableRawBufferPointer(rebasing: bytes[range]), in: place)
+                    slots[number].isSealed = true
+                    slots[number].session = place?.id ?? 0
+                    slots[number].serial = place?.serial ?? 0
+                }
+            }
+        }
+        frame.unsealedCount = 0
+    }
+
+    /// Has a command sealed anew before it is sent, in another session.
+    mutating func unseal(_ number: Int) {
+        slots[number].isSealed = false
+        slots[number].session = 0
+        slots[number].serial = 0
     }
 
     /// Marks slots as written to a connection.
@@ -99,17 +153,19 @@ struct SlotTable {
     /// - Returns: `nil` when no pipeline waits for it; nothing is changed then.
     mutating func removeAnswered(
         _ number: Int
-    ) -> (record: PipelineRecord, correlation: UInt64, isQuery: Bool, length: Int)? {
+    ) -> Answered? {
         let freed = slots.withUnsafeMutableBufferPointer { slots in
             guard case .pipeline(let record) = slots[number].waiting, slots[number].isSent else {
-                return nil as (PipelineRecord, UInt64, Bool, Int)?
+                return nil as Answered?
             }
             slots[number].state = .free
             slots[number].generation &+= 1
             slots[number].waiting = nil
             slots[number].frame = nil
             slots[number].refusal = nil
-            return (record, slots[number].correlation, slots[number].kind.isQuery, slots[number].length)
+            return Answered(
+                record: record, correlation: slots[number].correlation, isQuery: slots[number].kind.isQuery,
+                length: slots[number].length, session: slots[number].session, serial: slots[number].serial)
         }
         guard let freed else { return nil }
         openCount -= 1
@@ -138,6 +194,14 @@ struct SlotTable {
             case .sent(connection) = slots[number].state
         else { return nil }
         return number
+    }
+
+    /// Whether a condition holds for any open slot.
+    func contains(where condition: (Slot) -> Bool) -> Bool {
+        slots.contains { slot in
+            if case .free = slot.state { return false }
+            return condition(slot)
+        }
     }
 
     /// The numbers of the open slots that a condition holds for.

@@ -106,6 +106,7 @@ extension Kernel {
         var offset = 0
         let count = replies.ends.count
         var refused = replies.refused[...]
+        var repeated = replies.repeated[...]
         while offset < count {
             guard let waiter = server.pending.take(first + offset) else {
                 offset += 1
@@ -128,7 +129,8 @@ extension Kernel {
                 var written = 0
                 var correlation = waiter.correlation
                 while true {
-                    writeResult(replies, at: offset, index: first + offset, correlation: correlation, into: &buffer)
+                    let index = repeated.take(offset) ?? first + offset
+                    writeResult(replies, at: offset, index: index, correlation: correlation, into: &buffer)
                     offset += 1
                     written += 1
                     // A run ends where its frame has grown long; the next run begins another.
@@ -207,5 +209,14 @@ extension Kernel {
             return output.events.append(.effectDropped(server.creation.id, reason: "it does not lead any more"))
         }
         append(.command, body: body, at: index, for: server)
+    }
+}
+
+extension ArraySlice<(position: Int, index: LogIndex)> {
+    /// The index that stands for a position, which must not fall from call to call; `nil` where there is none.
+    fileprivate mutating func take(_ position: Int) -> LogIndex? {
+        guard !isEmpty else { return nil }
+        while let next = first, next.position < position { removeFirst() }
+        return first.flatMap { $0.position == position ? $0.index : nil }
     }
 }

@@ -37,6 +37,10 @@ extension Kernel {
             withServer(uid, link, correlation) {
                 respond(keep(sessions, of: $0), to: link, correlation: correlation)
             }
+        case .endSessions(let uid, let sessions):
+            withServer(uid, link, correlation) {
+                respond(end(known: sessions, of: $0), to: link, correlation: correlation)
+            }
         case .deleteCluster(let uid, let timeout):
             let ticket = ticket(correlation, on: link, timeout: timeout)
             withServer(uid, link, correlation) { deleteCluster(of: $0, ticket) }

@@ -85,6 +85,14 @@ extension Kernel {
 
     // MARK: The end
 
+    /// Ends sessions because their client says so.
+    func end(known sessions: [UInt64], of server: HostedServer) -> ClientResponse {
+        if let refusal = refusalOfEntries(by: server) { return .error(refusal) }
+        let living = sessions.filter { server.machine.sessions.contains($0) && !server.sessions.ending.contains($0) }
+        end(living, of: server)
+        return .done
+    }
+
     /// Ends the sessions whose clients were silent for longer than the lease.
     func watchSessions() {
         for case let server? in servers {

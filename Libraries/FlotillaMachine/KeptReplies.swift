@@ -1,3 +1,4 @@
+import FlotillaWire
 import NIOCore
 
 /// The replies of one session that its client may ask for once more: those to commands from its lowest open serial on.
@@ -10,6 +11,8 @@ struct KeptReplies: Sendable {
     /// A reply's place.
     struct Slot: Sendable, Equatable {
         var serial: UInt64
+        /// Where in the log the command stands.
+        var index: LogIndex
         var start: Int
         /// Nothing for a reply that is not kept.
         var length: Int?
@@ -85,13 +88,13 @@ struct KeptReplies: Sendable {
     /// Keeps the reply that `write` appends, as the one to a command that was not applied before.
     ///
     /// - Returns: the reply, also when it is too long to be kept.
-    mutating func keep(_ serial: UInt64, _ write: (inout ByteBuffer) -> Void) -> ByteBuffer {
+    mutating func keep(_ serial: UInt64, at index: LogIndex, _ write: (inout ByteBuffer) -> Void) -> ByteBuffer {
         let start = bytes.writerIndex
         write(&bytes)
         let length = bytes.writerIndex - start
         let reply = bytes.getSlice(at: start, length: length) ?? ByteBuffer()
         let isKept = live + length <= Self.byteLimit
-        insert(Slot(serial: serial, start: start, length: isKept ? length : nil))
+        insert(Slot(serial: serial, index: index, start: start, length: isKept ? length : nil))
         guard isKept else {
             bytes.moveWriterIndex(to: start)
             return reply
@@ -101,9 +104,9 @@ struct KeptReplies: Sendable {
     }
 
     /// Puts back what a snapshot says of a command.
-    mutating func restore(_ serial: UInt64, _ reply: ByteBuffer?) {
-        guard let reply else { return insert(Slot(serial: serial, start: 0, length: nil)) }
-        insert(Slot(serial: serial, start: bytes.writerIndex, length: reply.readableBytes))
+    mutating func restore(_ serial: UInt64, at index: LogIndex, _ reply: ByteBuffer?) {
+        guard let reply else { return insert(Slot(serial: serial, index: index, start: 0, length: nil)) }
+        insert(Slot(serial: serial, index: index, start: bytes.writerIndex, length: reply.readableBytes))
         bytes.writeImmutableBuffer(reply)
         live += reply.readableBytes
     }

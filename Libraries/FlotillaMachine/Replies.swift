@@ -23,6 +23,10 @@ public struct Replies: Sendable {
     /// The commands that got no reply of the machine, by their positions in `ends`, which rise.
     public private(set) var refused: [(position: Int, refusal: Refusal)] = []
 
+    /// The replies that were given before, by their positions in `ends`, which rise, and where the commands stand that
+    /// they were given to.
+    public private(set) var repeated: [(position: Int, index: LogIndex)] = []
+
     /// No replies.
     public init() {}
 
@@ -31,12 +35,20 @@ public struct Replies: Sendable {
         buffer.clear()
         endings.removeAll(keepingCapacity: true)
         refused.removeAll(keepingCapacity: true)
+        repeated.removeAll(keepingCapacity: true)
     }
 
     @usableFromInline
     mutating func append(_ refusal: Refusal) {
         refused.append((endings.count, refusal))
         appendNothing()
+    }
+
+    /// Adds a reply that was given before, to the command at an index.
+    @usableFromInline
+    mutating func append(encoded reply: ByteBuffer, from index: LogIndex) {
+        repeated.append((endings.count, index))
+        append(encoded: reply)
     }
 
     /// Adds a reply that is encoded already.

@@ -11,8 +11,8 @@ public struct SessionTable: Sendable {
     public enum Admission: Equatable, Sendable {
         /// It was not applied before: it is applied now.
         case new
-        /// It was applied before and replied this.
-        case repeated(ByteBuffer)
+        /// It was applied before, at this place in the log, and replied this.
+        case repeated(ByteBuffer, at: LogIndex)
         /// It was applied before; what it replied is not known any more.
         case replyGone
         /// There is no such session, or no more. Nothing is applied.
@@ -53,17 +53,19 @@ public struct SessionTable: Sendable {
         // The client has seen the reply; this is an old copy of the command that comes late.
         guard place.serial >= sessions.values[index].lowestOpen else { return .replyGone }
         guard let slot = sessions.values[index].replies.slot(of: place.serial) else { return .new }
-        return sessions.values[index].replies.reply(in: slot).map { .repeated($0) } ?? .replyGone
+        return sessions.values[index].replies.reply(in: slot).map { .repeated($0, at: slot.index) } ?? .replyGone
     }
 
-    /// Keeps the reply that `write` appends to a command that was found to be new.
+    /// Keeps the reply that `write` appends to a command at an index that was found to be new.
     ///
     /// - Returns: the reply.
-    public mutating func keep(_ place: CommandPrefix.Session, _ write: (inout ByteBuffer) -> Void) -> ByteBuffer {
+    public mutating func keep(
+        _ place: CommandPrefix.Session, at entry: LogIndex, _ write: (inout ByteBuffer) -> Void
+    ) -> ByteBuffer {
         guard let index = sessions.index(forKey: place.id) else {
             preconditionFailure("a reply of session \(place.id), which there is not")
         }
-        return sessions.values[index].replies.keep(place.serial, write)
+        return sessions.values[index].replies.keep(place.serial, at: entry, write)
     }
 }
 
@@ -76,8 +78,8 @@ extension SessionTable {
     /// The sessions as they stand in snapshots: pieces of whole sessions, in ascending order. Equal tables give equal
     /// pieces.
     ///
-    /// A session is its number, its lowest open serial, and a list of what was applied from that on: the serial, whether
-    /// the reply is kept, and the reply.
+    /// A session is its number, its lowest open serial, and a list of what was applied from that on: the serial, the
+    /// index, whether the reply is kept, and the reply.
     public func encodedPieces() -> [ByteBuffer] {
         var pieces: [ByteBuffer] = []
         var piece = ByteBuffer()
@@ -97,6 +99,7 @@ extension SessionTable {
         buffer.writeList(Array(session.replies.needed)) { buffer, slot in
             let reply = session.replies.reply(in: slot)
             buffer.writeLittle(slot.serial)
+            buffer.writeLittle(slot.index.rawValue)
             buffer.writeBool(reply != nil)
             buffer.writeBlock(reply ?? ByteBuffer())
         }
@@ -121,18 +124,19 @@ extension SessionTable {
         session.lowestOpen = try reader.integer()
         var last: UInt64 = 0
         let applied = try reader.list(limit: Int(Limits.openCommandsPerSession)) {
-            (reader) throws(WireError) -> (UInt64, ByteBuffer?) in
+            (reader) throws(WireError) -> (UInt64, LogIndex, ByteBuffer?) in
             let serial: UInt64 = try reader.integer()
+            let index = try reader.index()
             let isKept = try reader.bool()
             let reply = try reader.block(limit: KeptReplies.byteLimit)
-            return (serial, isKept ? reply : nil)
+            return (serial, index, isKept ? reply : nil)
         }
-        for (serial, reply) in applied {
+        for (serial, index, reply) in applied {
             guard serial >= session.lowestOpen, serial > last else {
                 throw WireError(.malformed, "serial \(serial) behind \(last) of a session")
             }
             last = serial
-            session.replies.restore(serial, reply)
+            session.replies.restore(serial, at: index, reply)
         }
         return session
     }

@@ -63,7 +63,7 @@ extension StateMachine {
                 machineVersion: version)
             let reply = try apply(command, at: context, effects: &effects)
             if let place {
-                let kept = sessions.keep(place) { reply.encode(into: &$0) }
+                let kept = sessions.keep(place, at: header.index) { reply.encode(into: &$0) }
                 replies?.append(encoded: kept)
             } else {
                 replies?.append(reply)
@@ -89,7 +89,7 @@ extension StateMachine {
 func isNew(_ place: CommandPrefix.Session, _ sessions: inout SessionTable, _ replies: inout Replies?) -> Bool {
     switch sessions.admit(place) {
     case .new: return true
-    case .repeated(let reply): replies?.append(encoded: reply)
+    case .repeated(let reply, let index): replies?.append(encoded: reply, from: index)
     case .replyGone: replies?.append(.replyGone)
     case .unknownSession: replies?.append(.unknownSession)
     }

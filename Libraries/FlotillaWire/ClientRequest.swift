@@ -30,6 +30,9 @@ public enum ClientRequest: Equatable, Sendable {
     case openSession(ServerUID, timeoutMilliseconds: UInt32)
     /// The client of these sessions lives. Answered by `done` by the leader, by a follower with `notLeader`.
     case keepSessions(ServerUID, [UInt64])
+    /// The client of these sessions needs them no more. Answered by `done` by the leader as soon as their end is in its
+    /// log, by a follower with `notLeader`.
+    case endSessions(ServerUID, [UInt64])
     /// Deletes the cluster that the server leads, with all that it holds. Answered by `done` once that is committed and
     /// applied, and with `timeout` when it was not in time: it may still come. A cluster that is being deleted already
     /// is waited for.
@@ -78,6 +81,7 @@ public enum ClientRequest: Equatable, Sendable {
         case .changeMembers: .changeMembers
         case .openSession: .openSession
         case .keepSessions: .keepSessions
+        case .endSessions: .endSessions
         case .deleteCluster: .deleteCluster
         }
     }
@@ -101,7 +105,7 @@ public enum ClientRequest: Equatable, Sendable {
             change.encode(into: &buffer)
             buffer.writeBool(waits)
             buffer.writeLittle(timeout)
-        case .keepSessions(let server, let sessions):
+        case .keepSessions(let server, let sessions), .endSessions(let server, let sessions):
             buffer.writeIdentifier(server)
             buffer.writeList(sessions) { $0.writeLittle($1) }
         case .overview: break
@@ -141,11 +145,8 @@ public enum ClientRequest: Equatable, Sendable {
                 timeoutMilliseconds: try reader.integer())
         case .openSession: return .openSession(try reader.identifier(), timeoutMilliseconds: try reader.integer())
         case .keepSessions:
-            return .keepSessions(
-                try reader.identifier(),
-                try reader.list(limit: Limits.sessionsPerRequest) { (reader) throws(WireError) -> UInt64 in
-                    try reader.integer()
-                })
+            return .keepSessions(try reader.identifier(), try reader.sessions())
+        case .endSessions: return .endSessions(try reader.identifier(), try reader.sessions())
         case .deleteCluster:
             return .deleteCluster(try reader.identifier(), timeoutMilliseconds: try reader.integer())
         default: return nil
@@ -171,5 +172,12 @@ extension ClientRequest.StartCluster: WireCodable {
                 try reader.nodeName()
             },
             timeoutMilliseconds: try reader.integer())
+    }
+}
+
+extension WireReader {
+    /// The sessions that a request is about.
+    fileprivate mutating func sessions() throws(WireError) -> [UInt64] {
+        try list(limit: Limits.sessionsPerRequest) { (reader) throws(WireError) -> UInt64 in try reader.integer() }
     }
 }

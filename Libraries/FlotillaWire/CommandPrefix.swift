@@ -21,6 +21,8 @@ public enum ReplyMode: UInt8, Sendable, CaseIterable {
 public struct CommandPrefix: Equatable, Sendable {
     /// The length of a prefix without optional parts.
     public static let shortByteCount = 4
+    /// What a session adds to the first four bytes as a little-endian number.
+    public static let sessionFlag: UInt32 = 1 << 8
 
     /// A command's place in its client session.
     public struct Session: Equatable, Sendable {
@@ -35,6 +37,15 @@ public struct CommandPrefix: Equatable, Sendable {
             self.id = id
             self.serial = serial
             self.lowestOpenSerial = lowestOpenSerial
+        }
+
+        /// Writes the numbers to their place in a body whose prefix has room for a session.
+        public func store(to body: UnsafeMutableRawBufferPointer) {
+            precondition(
+                body.count >= shortByteCount + 24 && body[1] & 1 != 0, "a command without room for its session")
+            body.storeBytes(of: id.littleEndian, toByteOffset: shortByteCount, as: UInt64.self)
+            body.storeBytes(of: serial.littleEndian, toByteOffset: shortByteCount + 8, as: UInt64.self)
+            body.storeBytes(of: lowestOpenSerial.littleEndian, toByteOffset: shortByteCount + 16, as: UInt64.self)
         }
 
         /// Whether the numbers can be: serials begin at 1, the command is open itself, and no more are open than may be.

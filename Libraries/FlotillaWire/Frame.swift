@@ -67,6 +67,7 @@ public enum FrameType: UInt8, Sendable, CaseIterable {
     case sessionOpened = 97
     case deleteCluster = 98
     case keepSessions = 100
+    case endSessions = 101
 }
 
 extension FrameType {

@@ -7,9 +7,9 @@ import Testing
 
 @Suite("What a client repeats, and what it must not", .timeLimit(.minutes(1)))
 struct OutcomeTests {
-    @Test("A command that was written to a connection that is lost has an unknown outcome and is not sent again")
+    @Test("A command without a session, written to a connection that is lost, has an unknown outcome")
     func lostAfterWrite() async throws {
-        try await Bench.with { cluster in
+        try await Bench.with({ $0.exactlyOnce = false }) { cluster in
             let leads = cluster.leads(Adder())
             return [{ $0.commands.isEmpty ? leads($0) : [.close] }]
         } _: { bench in
@@ -27,6 +27,7 @@ struct OutcomeTests {
             let leads = cluster.leads(Adder())
             return [{ $0.commands.isEmpty ? leads($0) : [] }]
         } _: { bench in
+            try await bench.adder.openSession()
             let began = ContinuousClock.now
             #expect(
                 await code { _ = try await bench.adder.process(1, timeout: .milliseconds(150)) } == .outcomeUnknown)
@@ -93,6 +94,8 @@ struct OutcomeTests {
                 }
             ]
         } _: { bench in
+            // The deadline is to pass behind the refusals and not before the command is sent.
+            try await bench.adder.openSession()
             #expect(await code { _ = try await bench.adder.process(1, timeout: .seconds(1)) } == .busy)
             #expect(await bench.client.counters().busyRejections > 1)
         }
@@ -160,8 +163,8 @@ struct OutcomeTests {
                 }
             ]
         } _: { bench in
-            // The leader is found first, so that the deadline passes behind the command and not before it is sent.
-            _ = try await bench.adder.query(Nothing())
+            // The deadline is to pass behind the command and not before it is sent.
+            try await bench.adder.openSession()
             #expect(
                 await code { _ = try await bench.adder.process(1, timeout: .milliseconds(500)) } == .outcomeUnknown)
             let result = try await bench.adder.process(10)

@@ -26,7 +26,7 @@ struct BenchTests {
     func keyValue(_ mix: String) async throws {
         try await withNode { endpoint, _ in
             let ran = await flotilla(
-                "bench", "--mix", mix, "--seconds", "0.3", "--warm-up", "0.1", "--in-flight", "20", "--connections",
+                "bench", "--mix", mix, "--seconds", "1", "--warm-up", "0.1", "--in-flight", "20", "--connections",
                 "2", "--value-size", "16", "--keys", "50", "--output", "json", "--endpoints", endpoint)
             #expect(ran.exitCode == 0)
             let report: Report = try ran.json()

@@ -91,6 +91,18 @@ import Testing
         #expect(fleet.server("c", on: leader)?.core.lastIndex == before, "an end is written once")
     }
 
+    @Test func `a client ends its session, once`() throws {
+        let (fleet, leader) = try started()
+        let server = try uid(leader, fleet)
+        let client = fleet.client(of: fleet[leader])
+        let (ended, kept) = (try session(client, at: server), try session(client, at: server))
+        #expect(client.response(client.ask(.endSessions(server, [ended, 999]))) == .done)
+        #expect(fleet.run { fleet.server("c", on: leader)?.machine.sessions.ids == [kept] })
+        let before = try #require(fleet.server("c", on: leader)).core.lastIndex
+        #expect(client.response(client.ask(.endSessions(server, [ended]))) == .done)
+        #expect(fleet.server("c", on: leader)?.core.lastIndex == before)
+    }
+
     @Test func `another leader grants a whole lease`() throws {
         let (fleet, leader) = try started()
         let client = fleet.client(of: fleet[leader])
@@ -120,7 +132,7 @@ import Testing
         let other = fleet.client(of: fleet[follower])
         for request in [
             ClientRequest.openSession(try uid(follower, fleet), timeoutMilliseconds: 1_000),
-            .keepSessions(try uid(follower, fleet), [1]),
+            .keepSessions(try uid(follower, fleet), [1]), .endSessions(try uid(follower, fleet), [1]),
         ] {
             guard case .error(let refusal)? = other.response(other.ask(request)) else {
                 Issue.record("a follower takes it")

@@ -25,14 +25,14 @@ import Testing
         #expect(table.admit(place(5, 1)) == .unknownSession)
         table.register(5)
         #expect(table.admit(place(5, 1)) == .new)
-        #expect(table.keep(place(5, 1)) { $0.writeString("one") } == ByteBuffer(string: "one"))
+        #expect(table.keep(place(5, 1), at: 6) { $0.writeString("one") } == ByteBuffer(string: "one"))
         #expect(table.admit(place(5, 2)) == .new)
-        _ = table.keep(place(5, 2)) { _ in }
-        #expect(table.admit(place(5, 1)) == .repeated(ByteBuffer(string: "one")))
-        #expect(table.admit(place(5, 2)) == .repeated(ByteBuffer()), "an empty reply is one, too")
+        _ = table.keep(place(5, 2), at: 7) { _ in }
+        #expect(table.admit(place(5, 1)) == .repeated(ByteBuffer(string: "one"), at: 6))
+        #expect(table.admit(place(5, 2)) == .repeated(ByteBuffer(), at: 7), "an empty reply is one, too")
         #expect(table.admit(place(5, 3, open: 2)) == .new)
         #expect(table.admit(place(5, 1)) == .replyGone, "an old copy that comes late")
-        #expect(table.admit(place(5, 2)) == .repeated(ByteBuffer()))
+        #expect(table.admit(place(5, 2)) == .repeated(ByteBuffer(), at: 7))
         table.expire([4, 5])
         #expect(table.admit(place(5, 2)) == .unknownSession && table.count == 0)
     }
@@ -42,21 +42,25 @@ import Testing
         table.register(1)
         for serial in 1...3 as ClosedRange<UInt64> {
             #expect(
-                table.keep(place(1, serial)) { $0.writeImmutableBuffer(bytes(30_000, UInt8(serial))) }.readableBytes
+                table.keep(place(1, serial), at: LogIndex(serial)) {
+                    $0.writeImmutableBuffer(bytes(30_000, UInt8(serial)))
+                }.readableBytes
                     == 30_000)
         }
-        #expect(table.admit(place(1, 2)) == .repeated(bytes(30_000, 2)))
+        #expect(table.admit(place(1, 2)) == .repeated(bytes(30_000, 2), at: 2))
         #expect(table.admit(place(1, 3)) == .replyGone, "of 64 KiB two are kept")
         #expect(table.admit(place(1, 4, open: 3)) == .new)
-        #expect(table.keep(place(1, 4)) { $0.writeString("four") } == ByteBuffer(string: "four"))
-        #expect(table.admit(place(1, 4)) == .repeated(ByteBuffer(string: "four")), "there is room again")
+        #expect(table.keep(place(1, 4), at: 9) { $0.writeString("four") } == ByteBuffer(string: "four"))
+        #expect(table.admit(place(1, 4)) == .repeated(ByteBuffer(string: "four"), at: 9), "there is room again")
     }
 
     @Test func `a session holds little beyond what it needs, however long its replies are`() {
         var replies = KeptReplies()
         var most = 0
         for serial in 1...2_000 as ClosedRange<UInt64> {
-            _ = replies.keep(serial) { $0.writeImmutableBuffer(bytes(30_000, UInt8(truncatingIfNeeded: serial))) }
+            _ = replies.keep(serial, at: LogIndex(serial)) {
+                $0.writeImmutableBuffer(bytes(30_000, UInt8(truncatingIfNeeded: serial)))
+            }
             // The client always has one command open, so the kept replies are never all let go.
             replies.drop(below: serial)
             most = max(most, replies.heldBytes)
@@ -82,7 +86,7 @@ import Testing
     func `commands in any order, repeated and dropped, against a plain model`(seed: UInt64) throws {
         var draws = Draws(state: seed)
         var table = SessionTable()
-        var model: [UInt64: (open: UInt64, replies: [UInt64: ByteBuffer])] = [:]
+        var model: [UInt64: (open: UInt64, replies: [UInt64: (reply: ByteBuffer, index: LogIndex)])] = [:]
         for id in 1...3 as ClosedRange<UInt64> {
             table.register(id)
             model[id] = (1, [:])
@@ -94,7 +98,7 @@ import Testing
             // The client has seen some replies; what it sends is near the lowest that it has not.
             let open = now.open + (now.replies[now.open] != nil ? UInt64.random(in: 0...1, using: &draws) : 0)
             let serial = open + UInt64.random(in: 0...40, using: &draws)
-            let expected: SessionTable.Admission = now.replies[serial].map { .repeated($0) } ?? .new
+            let expected: SessionTable.Admission = now.replies[serial].map { .repeated($0.reply, at: $0.index) } ?? .new
             let found = table.admit(place(id, serial, open: open))
             #expect(found == expected, "step \(step)")
             if open > now.open {
@@ -103,8 +107,10 @@ import Testing
             }
             if found == .new {
                 let reply = bytes(Int.random(in: 0...200, using: &draws), UInt8(truncatingIfNeeded: step))
-                #expect(table.keep(place(id, serial)) { $0.writeImmutableBuffer(reply) } == reply)
-                model[id]?.replies[serial] = reply
+                #expect(
+                    table.keep(place(id, serial), at: LogIndex(UInt64(step))) { $0.writeImmutableBuffer(reply) }
+                        == reply)
+                model[id]?.replies[serial] = (reply, LogIndex(UInt64(step)))
             }
             if step == 1_500 { frozen = (table, table.encodedPieces()) }
             if step % 500 == 499 {
@@ -120,7 +126,7 @@ import Testing
         var table = SessionTable()
         for id in 1...30 as ClosedRange<UInt64> {
             table.register(id)
-            _ = table.keep(place(id, 1)) { $0.writeImmutableBuffer(bytes(60_000, 1)) }
+            _ = table.keep(place(id, 1), at: 5) { $0.writeImmutableBuffer(bytes(60_000, 1)) }
         }
         let pieces = table.encodedPieces()
         #expect(pieces.count == 6)
@@ -134,6 +140,7 @@ import Testing
         var backwards = ByteBuffer()
         backwards.writeMultipleIntegers(7 as UInt64, 1 as UInt64, endianness: .little)
         backwards.writeList([4, 3] as [UInt64]) { buffer, serial in
+            buffer.writeLittle(serial)
             buffer.writeLittle(serial)
             buffer.writeBool(true)
             buffer.writeBlock(ByteBuffer())
@@ -161,6 +168,8 @@ import Testing
         try server.apply(run.bytes)
         #expect(server.numbers == [nil, 5, 12, 5, 13, nil, 16, nil])
         #expect(server.replies?.refused.map(\.position) == [5, 7])
+        #expect(server.replies?.repeated.map(\.position) == [3])
+        #expect(server.replies?.repeated.map(\.index) == [2], "the index of the entry that took effect")
         #expect(server.replies?.refused.map(\.refusal) == [.unknownSession, .replyGone])
         #expect(try server.sum() == 16)
         var last = RunBuilder()

@@ -79,10 +79,12 @@ public struct TestCluster: Sendable {
     }
 }
 
-/// A leader that applies commands to a state machine at once, as if each were committed when it arrives.
+/// A leader that applies commands to a state machine at once, as if each were committed when it arrives. Sessions begin
+/// at once and end never.
 public final class TestLeader<Machine: StateMachine>: Sendable {
     private struct State: Sendable {
         var machine: Machine
+        var sessions = SessionTable()
         /// The commands, the first at index 1.
         var log: [ByteBuffer] = []
         var index: LogIndex { LogIndex(UInt64(log.count)) }
@@ -123,6 +125,11 @@ public final class TestLeader<Machine: StateMachine>: Sendable {
     /// Applies a command.
     public func apply(_ item: Received.Item) -> (correlation: UInt64, index: LogIndex, reply: ByteBuffer) {
         state.withLock { state in
+            // One that is not known was begun at the leader before.
+            if let place = item.session, !state.sessions.contains(place.id) { state.sessions.register(place.id) }
+            if let place = item.session, case .repeated(let reply, let index) = state.sessions.admit(place) {
+                return (item.correlation, index, reply)
+            }
             state.log.append(item.payload)
             var reply = ByteBuffer()
             var reader = WireReader(item.payload)
@@ -131,6 +138,9 @@ public final class TestLeader<Machine: StateMachine>: Sendable {
                 index: state.index, term: 1, time: LeaderTime(nanosecondsSince1970: 0), machineVersion: 0)
             if let command = try? Machine.Command(from: &reader) {
                 (try? state.machine.apply(command, at: context, effects: &effects))?.encode(into: &reply)
+            }
+            if let place = item.session {
+                reply = state.sessions.keep(place, at: state.index) { $0.writeImmutableBuffer(reply) }
             }
             return (item.correlation, state.index, reply)
         }
@@ -144,6 +154,14 @@ public final class TestLeader<Machine: StateMachine>: Sendable {
                 state.answer(query)?.encode(into: &reply)
             }
             return (item.correlation, state.index, reply)
+        }
+    }
+
+    private func beginSession() -> UInt64 {
+        state.withLock { state in
+            let id = UInt64(state.sessions.count) + 1
+            state.sessions.register(id)
+            return id
         }
     }
 
@@ -195,8 +213,9 @@ public final class TestLeader<Machine: StateMachine>: Sendable {
                         MemberChanged(
                             member: cluster.uid(node), index: 9, term: 2, leader: cluster.server(node))))
             ]
-        case .openSession: [.respond(.sessionOpened(SessionOpened(id: 3, leaseMilliseconds: 60_000)))]
-        case .transferLeadership, .triggerElection, .takeSnapshot, .keepSessions, .deleteCluster: [.respond(.done)]
+        case .openSession: [.respond(.sessionOpened(SessionOpened(id: beginSession(), leaseMilliseconds: 60_000)))]
+        case .transferLeadership, .triggerElection, .takeSnapshot, .keepSessions, .endSessions, .deleteCluster:
+            [.respond(.done)]
         }
     }
 }

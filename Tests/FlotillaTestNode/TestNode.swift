@@ -16,10 +16,15 @@ public enum Received: Sendable {
         public var correlation: UInt64
         public var body: ByteBuffer
 
-        /// The machine's own bytes of a command with a short prefix.
+        /// The machine's own bytes of a command.
         public var payload: ByteBuffer {
-            body.getSlice(at: body.readerIndex + 4, length: body.readableBytes - 4) ?? ByteBuffer()
+            var payload = body
+            payload.moveReaderIndex(forwardBy: body.withUnsafeReadableBytes { CommandPrefix.length(in: $0) } ?? 0)
+            return payload
         }
+
+        /// The place of a command in a session.
+        public var session: CommandPrefix.Session? { CommandPrefix.session(in: body) }
     }
 
     /// The commands in it.

@@ -122,6 +122,9 @@ extension Sample {
             "keep-sessions", "the client of two sessions lives", correlation: 32,
             .request(.keepSessions(uid(1), [17, 90]))),
         Sample(
+            "end-sessions", "the client of a session needs it no more", correlation: 33,
+            .request(.endSessions(uid(1), [17]))),
+        Sample(
             "remove-member", "remove the member on n2", correlation: 30,
             .request(.changeMembers(uid(1), .remove(server(2)), waits: false, timeoutMilliseconds: 3_000))),
         Sample(

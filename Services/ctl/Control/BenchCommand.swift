@@ -132,6 +132,8 @@ struct BenchCommand: ControlCommand {
         var lanes: [any BenchLane] = []
         for (number, client) in clients.enumerated() {
             let cluster: ClusterClient<Work.Machine> = try await global.cluster(client, mix.machine)
+            // What happens once is no part of what is measured.
+            try await cluster.openSession()
             lanes.append(
                 BenchLoop(
                     cluster, work(number), pace: rate.map { BenchPace(rate: $0 / Double(connections)) },
