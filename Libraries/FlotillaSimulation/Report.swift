@@ -12,6 +12,12 @@ package struct Report: Equatable, Sendable {
     package var answers = 0
     package var unknown = 0
     package var followerReads = 0
+    /// Client sessions that were begun, and rejections because one had ended.
+    package var sessions = 0
+    package var expiredSessions = 0
+    /// Copies of commands that were sent while they were open, and when nobody waited for them any more.
+    package var copies = 0
+    package var ghosts = 0
 
     package var elections = 0
     package var preVotes: UInt64 = 0
@@ -108,7 +114,9 @@ package struct Report: Equatable, Sendable {
             ("snapshots written", Int(snapshotsWritten)),
             ("snapshots installed", Int(snapshotsInstalled)),
             ("entries read from segments", Int(entriesFetched)),
-            ("queries answered by followers", followerReads),
+            ("queries answered by followers", followerReads), ("sessions begun", sessions),
+            ("rejections for a session that ended", expiredSessions), ("commands sent once more", copies),
+            ("commands sent when nobody waited", ghosts),
             ("configurations searched in histories", configurationsSearched),
             ("histories left undecided", undecidedHistories),
         ]
@@ -124,6 +132,10 @@ package struct Report: Equatable, Sendable {
         answers += other.answers
         unknown += other.unknown
         followerReads += other.followerReads
+        sessions += other.sessions
+        expiredSessions += other.expiredSessions
+        copies += other.copies
+        ghosts += other.ghosts
         elections += other.elections
         preVotes += other.preVotes
         candidacies += other.candidacies

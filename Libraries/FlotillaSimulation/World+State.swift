@@ -93,6 +93,9 @@ extension World {
             let members = servers(of: cluster).filter {
                 leader.core.configuration.member($0.server.uid) != nil && !computers[$0.host].isDamaged
             }
+            if Set(members.map { $0.server.machine.sessions.encodedPieces() }).count > 1 {
+                fail(.stateMachineSafety, "the sessions of \(clusterNames[cluster]) differ")
+            }
             for key in 0..<plan.options.keys {
                 let work = WorkDrawer.lastWord(of: options.machine, key: key)
                 let answers = members.map { answer(of: $0.server, on: $0.host, to: work) }

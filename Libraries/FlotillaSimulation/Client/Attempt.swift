@@ -1,4 +1,5 @@
 import FlotillaWire
+import NIOCore
 
 /// Something that a client asked, from the asking to the answer or to the end of its patience.
 package final class Attempt {
@@ -19,7 +20,12 @@ package final class Attempt {
     package private(set) var hadNoEffect = false
     /// The number under which it is on its way; `nil` while it is not.
     var correlation: UInt64?
-    /// The checksum of the entry's body that the command becomes.
+    /// Its place in a session, once it was sent in one.
+    var place: CommandPrefix.Session?
+    /// How many copies of it were sent that may take effect.
+    var copies = 0
+    /// The entry's body that the command becomes, and its checksum; every copy has the same.
+    var body = ByteBuffer()
     var checksum: UInt32 = 0
 
     init(client: Int, cluster: Int, work: ClientWork, invoked: UInt64) {
@@ -39,6 +45,6 @@ package final class Attempt {
     /// Gives up. What is on its way may still take effect; what is not will not.
     func givenUp() {
         isOver = true
-        hadNoEffect = correlation == nil || work.isQuery
+        hadNoEffect = copies == 0 || work.isQuery
     }
 }

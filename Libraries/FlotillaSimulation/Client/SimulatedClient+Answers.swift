@@ -27,6 +27,7 @@ extension SimulatedClient {
         guard let attempt = open.removeValue(forKey: correlation), !attempt.isOver else { return }
         let answer = try attempt.work.answer(in: bytes, index: index)
         attempt.answered(answer, index: index, at: world.scheduler.now)
+        close(attempt)
         world.drawer.learn(attempt.work, answer, cluster: attempt.cluster)
         world.answered(attempt, index: index)
         if attempt.work.isQuery, server != routes[cluster]?.leader { world.report.followerReads += 1 }
@@ -34,21 +35,28 @@ extension SimulatedClient {
     }
 
     private func rejected(_ rejections: Rejections) {
-        let isUnknown = rejections.error.code == .outcomeUnknown
+        let code = rejections.error.code
         var isConcerned = false
         for correlation in rejections.correlations {
             guard let attempt = open.removeValue(forKey: correlation), !attempt.isOver else { continue }
             isConcerned = true
             world.rejected(attempt, rejections.error)
-            if isUnknown { continue }
-            attempt.correlation = nil
+            if code == .replyGone {
+                world.fail(.client, "the reply to \(attempt.work) is gone, which its client waits for")
+            }
+            // Of a command without a session, nothing better will ever be heard.
+            if code == .outcomeUnknown, attempt.place == nil { continue }
+            if code != .outcomeUnknown { attempt.copies -= 1 }
+            if code == .sessionExpired { expired(attempt) }
+            if attempt.copies == 0 || open.values.allSatisfy({ $0 !== attempt }) { attempt.correlation = nil }
         }
         guard isConcerned else { return }
-        redirect(rejections.error)
+        if round.allSatisfy(\.isOver) { return endRound() }
+        if code != .sessionExpired { redirect(rejections.error) }
         pursueSoon()
     }
 
-    private func redirect(_ error: FlotillaError) {
+    func redirect(_ error: FlotillaError) {
         guard let leader = error.leader, let route = routes[cluster],
             let member = route.members.first(where: { world.computers[$0.node].name == leader.node })
         else { return routes[cluster] = nil }
@@ -56,13 +64,14 @@ extension SimulatedClient {
     }
 
     private func heard(_ response: ClientResponse, _ correlation: UInt64) {
+        if opening?.correlation == correlation { return sessionAnswered(response) }
         guard let asked = locating, asked.correlation == correlation else { return }
         locating = nil
         guard case .located(let located) = response, let leader = located.leader else { return pursueSoon() }
         let members = located.configuration.members.compactMap { member in
             world.computers.first { $0.name == member.id.node }.map { (uid: member.uid, node: $0.number) }
         }
-        routes[cluster] = Route(leader: leader, members: members)
+        routes[cluster] = Route(cluster: located.cluster, leader: leader, members: members)
         if members.contains(where: { $0.uid == leader }) { pursue() } else { pursueSoon() }
     }
 
@@ -72,11 +81,15 @@ extension SimulatedClient {
             locating = nil
             pursueSoon()
         }
+        if opening?.node == connection.node { sessionAnswered(nil) }
         guard sentTo == connection.node, !open.isEmpty else { return }
         for correlation in open.keys.sorted() {
             guard let attempt = open.removeValue(forKey: correlation), !attempt.isOver else { continue }
-            if attempt.work.isQuery || !connection.isReady {
+            if attempt.work.isQuery || attempt.place != nil {
                 attempt.correlation = nil
+            } else if !connection.isReady {
+                attempt.correlation = nil
+                attempt.copies = 0
             } else {
                 // It may have been taken in: nobody will ever say.
                 attempt.givenUp()

@@ -6,6 +6,7 @@ import NIOCore
 final class SimulatedClient: ClientConnectionOwner {
     /// What it knows about a cluster.
     struct Route {
+        var cluster: ClusterID
         var leader: ServerUID?
         var members: [(uid: ServerUID, node: Int)]
     }
@@ -13,6 +14,8 @@ final class SimulatedClient: ClientConnectionOwner {
     let number: Int
     unowned let world: World
     var random: Randomness
+    /// What sessions do by chance, so that nothing else depends on them.
+    var whim: Randomness
     var connections: [Int: ClientConnection] = [:]
     var routes: [Int: Route] = [:]
     var correlation: UInt64 = 0
@@ -24,6 +27,11 @@ final class SimulatedClient: ClientConnectionOwner {
     var wantsFollower = false
     /// The request for the leader that is out, and where.
     var locating: (correlation: UInt64, node: Int)?
+    /// The request for a session that is out, and where.
+    var opening: (correlation: UInt64, node: Int)?
+    /// The sessions by the clusters' numbers.
+    var sessions: [Int: SimulatedSession] = [:]
+    var ghosts: [Ghost] = []
     /// What to ask next, before anything is drawn.
     var orders: [(cluster: Int, work: ClientWork, done: (Attempt) -> Void)] = []
     var orderDone: ((Attempt) -> Void)?
@@ -33,6 +41,7 @@ final class SimulatedClient: ClientConnectionOwner {
         self.number = number
         self.world = world
         random = .of("client", number, seed: world.plan.seed)
+        whim = .of("sessions of a client", number, seed: world.plan.seed)
     }
 
     var host: Int { SimulatedNetwork.clientsStart + number }
@@ -43,7 +52,10 @@ final class SimulatedClient: ClientConnectionOwner {
     // MARK: Rounds
 
     /// Begins to work.
-    func start() { rest() }
+    func start() {
+        rest()
+        keepSessions()
+    }
 
     /// Asks something at the next opportunity; `done` gets what became of it.
     func order(_ work: ClientWork, of cluster: Int, done: @escaping (Attempt) -> Void) {
@@ -68,7 +80,9 @@ final class SimulatedClient: ClientConnectionOwner {
         for attempt in round { world.invoked(attempt) }
         let mine = roundNumber
         world.scheduler.after(world.plan.options.patienceNanoseconds) { [self] in impatient(mine) }
+        sendGhost()
         pursue()
+        repeatSoon()
     }
 
     func nextWorks() -> [ClientWork]? {
@@ -95,10 +109,12 @@ final class SimulatedClient: ClientConnectionOwner {
         for attempt in round where !attempt.isOver {
             attempt.givenUp()
             world.givenUp(attempt)
+            close(attempt)
         }
         // What was silent may stay so: the next round looks for the leader again.
         routes[cluster] = nil
         if let locating { connections.removeValue(forKey: locating.node)?.close() }
+        if let opening { connections.removeValue(forKey: opening.node)?.close() }
         if isStuck, random.chance(perMille: 500) { closeAll() }
         endRound()
     }
@@ -106,6 +122,7 @@ final class SimulatedClient: ClientConnectionOwner {
     func endRound() {
         open.removeAll()
         locating = nil
+        opening = nil
         if let attempt = round.first { orderDone?(attempt) }
         orderDone = nil
         round = []
@@ -122,7 +139,10 @@ final class SimulatedClient: ClientConnectionOwner {
         guard let route = routes[cluster], let target = target(in: route, isQuery: waiting[0].work.isQuery) else {
             return locate()
         }
-        send(waiting, to: target.uid, over: connection(to: target.node))
+        guard waiting[0].work.isQuery || hasSession(at: target) else { return }
+        let part = partToSend(of: waiting)
+        send(part, to: target.uid, over: connection(to: target.node))
+        if part.count < waiting.count { pursueSoon() }
     }
 
     func target(in route: Route, isQuery: Bool) -> (uid: ServerUID, node: Int)? {
@@ -141,7 +161,9 @@ final class SimulatedClient: ClientConnectionOwner {
         for attempt in attempts {
             correlation += 1
             attempt.correlation = correlation
+            attempt.copies += 1
             open[correlation] = attempt
+            if !attempt.work.isQuery, attempt.body.readableBytes == 0 || attempt.place == nil { seal(attempt) }
         }
         connection.send { buffer in
             if attempts[0].work.isQuery {
@@ -154,6 +176,15 @@ final class SimulatedClient: ClientConnectionOwner {
     }
 
     var sentTo = -1
+
+    /// Makes the bytes that every copy of a command has.
+    private func seal(_ attempt: Attempt) {
+        attempt.place = sessions[cluster] != nil ? sessions[cluster]?.take() : nil
+        attempt.body = ByteBuffer()
+        CommandPrefix(session: attempt.place).encode(into: &attempt.body)
+        attempt.work.encode(into: &attempt.body)
+        attempt.checksum = attempt.body.withUnsafeReadableBytes { Checksum.crc32c($0) }
+    }
 
     private static func write(queries attempts: [Attempt], to server: ServerUID, into buffer: inout ByteBuffer) {
         let start = buffer.writerIndex
@@ -168,12 +199,8 @@ final class SimulatedClient: ClientConnectionOwner {
         let start = buffer.writerIndex
         CommandBatch.begin(target: server, into: &buffer)
         for attempt in attempts {
-            CommandBatch.append(correlation: attempt.correlation ?? 0, into: &buffer) { buffer in
-                let body = buffer.writerIndex
-                CommandPrefix().encode(into: &buffer)
-                attempt.work.encode(into: &buffer)
-                let bytes = buffer.getSlice(at: body, length: buffer.writerIndex - body) ?? ByteBuffer()
-                attempt.checksum = bytes.withUnsafeReadableBytes { Checksum.crc32c($0) }
+            CommandBatch.append(correlation: attempt.correlation ?? 0, into: &buffer) {
+                $0.writeImmutableBuffer(attempt.body)
             }
         }
         CommandBatch.setCount(attempts.count, from: start, in: &buffer)
@@ -188,9 +215,7 @@ final class SimulatedClient: ClientConnectionOwner {
         locating = (number, node)
         let request = ClientRequest.locate(
             cluster: world.name(of: cluster), waits: random.chance(perMille: 700), timeoutMilliseconds: 500)
-        connection(to: node).send { buffer in
-            buffer.writeFrame(request.frameType, correlation: number) { request.encodeBody(into: &$0) }
-        }
+        ask(request, as: number, of: node)
         world.scheduler.after(800_000_000) { [self] in
             guard locating?.correlation == number else { return }
             locating = nil

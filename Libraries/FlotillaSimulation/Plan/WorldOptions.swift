@@ -21,6 +21,14 @@ package struct WorldOptions: Equatable, Sendable {
         }
     }
 
+    /// How clients use sessions.
+    package struct Sessions: Equatable, Sendable {
+        /// How long a session lives without a sign of its client.
+        package var leaseMilliseconds: Int
+        /// After which time a command that is open is sent once more.
+        package var retryNanoseconds: ClosedRange<UInt64>
+    }
+
     package var nodes = 3
     package var clusters: [Cluster] = []
     package var clients = 4
@@ -30,6 +38,8 @@ package struct WorldOptions: Equatable, Sendable {
     package var restNanoseconds: ClosedRange<UInt64> = 1_000_000...60_000_000
     /// How many commands a client sends at once, at most.
     package var burst = 1
+    /// How clients use sessions; `nil` where they do without.
+    package var sessions: Sessions?
     /// How long clients wait before they give an operation up.
     package var patienceNanoseconds: UInt64 = 2_000_000_000
     /// How long the time with faults lasts.
@@ -81,6 +91,7 @@ package struct WorldOptions: Equatable, Sendable {
             electionTimeout: .milliseconds(electionTimeoutMilliseconds), appendBytes: appendBytes,
             followerWindowEntries: followerWindowEntries)
         configuration.commandBytes = Self.commandBytes
+        if let sessions { configuration.sessionLease = .milliseconds(sessions.leaseMilliseconds) }
         configuration.readPatience = .seconds(5)
         configuration.diskStallLimit = .milliseconds(diskStallMilliseconds)
         configuration.diskHangLimit = .milliseconds(diskHangMilliseconds)
@@ -135,6 +146,7 @@ extension WorldOptions {
         drawStorage(seed: seed)
         drawDiskLimits(seed: seed)
         drawMemory(seed: seed)
+        drawSessions(seed: seed)
         straggler = .draw(seed: seed, nodes: nodes, clusters: count)
     }
 
@@ -178,6 +190,16 @@ extension WorldOptions {
         diskHangMilliseconds = random.pick([1_500, 3_000, 10_000, 3_600_000])
     }
 
+    private mutating func drawSessions(seed: UInt64) {
+        var random = Randomness.of("sessions", seed: seed)
+        guard random.chance(perMille: 600) else { return }
+        sessions = Sessions(
+            leaseMilliseconds: random.pick([1_000, 3_000, 10_000, 60_000]),
+            retryNanoseconds: random.pick([
+                500_000...5_000_000, 5_000_000...50_000_000, 20_000_000...500_000_000, 300_000_000...2_000_000_000,
+            ]))
+    }
+
     /// Less than a log file holds, or than the files hold together that wait, or more than is ever written.
     private mutating func drawMemory(seed: UInt64) {
         var random = Randomness.of("memory", seed: seed)
@@ -209,6 +231,7 @@ extension WorldOptions: CustomStringConvertible {
             up to \(carryBytes), segments of \(segmentLimits.maxEntries), snapshots each \(snapshotBytes >> 10) KiB, sent in parts of \(partBytes), \
             tail \(logTail) and \(logTailBytes) bytes, \(memoryTableBytes >> 10) KiB in memory; \
             disks slow after \(diskStallMilliseconds) ms, hung after \(diskHangMilliseconds); \
+            \(sessions.map { "sessions for \($0.leaseMilliseconds) ms, repeated after \($0.retryNanoseconds.lowerBound / 1_000)-\($0.retryNanoseconds.upperBound / 1_000) us" } ?? "no sessions"); \
             election timeout \(electionTimeoutMilliseconds) ms, \
             appends of \(appendBytes) bytes, window \(followerWindowEntries)\
             \(straggler.map { "; at the end \($0)" } ?? "")
