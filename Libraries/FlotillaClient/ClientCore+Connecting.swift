@@ -83,7 +83,10 @@ extension ClientCore {
         let unsent = link.waiting
         link.waiting = []
         for pending in unsent { pending.complete(.failure(error)) }
-        for cluster in clusters { flush(cluster) }
+        for cluster in clusters {
+            if wasReady { attachAnew(cluster) }
+            flush(cluster)
+        }
         reportReachable()
         endTurn()
     }

@@ -140,6 +140,7 @@ extension ClientCore {
         endSessions()
         isShutDown = true
         failEverything()
+        endMessages()
         for link in links {
             switch link.state {
             case .connecting(let connection), .ready(let connection):

@@ -79,6 +79,7 @@ extension ClientCore {
                 cluster.waiters = []
                 for waiter in waiters { waiter.complete(.success(located)) }
                 turnToLeader(of: cluster)
+                if let leader = cluster.leader, leader.uid != cluster.session.attachedTo { attachAnew(cluster) }
             }
             flush(cluster)
             endTurn()

@@ -12,6 +12,7 @@ extension ClientCore: NodeConnectionDelegate {
         switch type {
         case .results, .answers: try receiveResults(body, over: connection)
         case .rejections: receive(try Rejections(body), over: connection)
+        case .sessionEvents: receive(try SessionEvents(body))
         default:
             guard let response = try ClientResponse.decode(type, body: body) else {
                 counters.unknownFrames += 1
@@ -127,6 +128,13 @@ extension ClientCore: NodeConnectionDelegate {
 }
 
 extension Rejections {
+    fileprivate init(_ body: ByteBuffer) throws(WireError) {
+        var reader = WireReader(body)
+        try self.init(from: &reader)
+    }
+}
+
+extension SessionEvents {
     fileprivate init(_ body: ByteBuffer) throws(WireError) {
         var reader = WireReader(body)
         try self.init(from: &reader)

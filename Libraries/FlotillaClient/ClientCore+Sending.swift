@@ -9,7 +9,7 @@ extension ClientCore {
             cluster.pausedUntil = nil
         }
         keepSession(of: cluster)
-        if !cluster.sessionWaiters.isEmpty { _ = hasSession(cluster) }
+        if cluster.wantsSession { _ = hasSession(cluster) }
         for lane in cluster.lanes.indices {
             for kind in OperationKind.allCases where !cluster.lanes[lane][kind.rawValue].isEmpty {
                 flush(cluster, lane: lane, kind: kind)

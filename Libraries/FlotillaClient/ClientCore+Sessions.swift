@@ -41,7 +41,7 @@ extension ClientCore {
         cluster.session.isOpening = true
         ensureSweep()
         let request = ClientRequest.openSession(
-            target.uid, timeoutMilliseconds: UInt32(Self.openingTime.nanoseconds / 1_000_000))
+            target.uid, home: nil, timeoutMilliseconds: UInt32(Self.openingTime.nanoseconds / 1_000_000))
         let deadline = NIODeadline.now() + Self.openingTime + .milliseconds(500)
         connection.send(
             PendingRequest(request: request, deadline: deadline) { result in
@@ -55,7 +55,7 @@ extension ClientCore {
     ) {
         let refusal: FlotillaError
         switch result {
-        case .success(.sessionOpened(let opened)): return begin(opened, of: cluster)
+        case .success(.sessionOpened(let opened)): return begin(opened, of: cluster, by: server)
         case .success: refusal = FlotillaError(.malformed, "\(server.address) answers to another question")
         case .failure(let error): refusal = error
         }
@@ -76,11 +76,13 @@ extension ClientCore {
         }
     }
 
-    private func begin(_ opened: SessionOpened, of cluster: ClusterRoute) {
+    private func begin(_ opened: SessionOpened, of cluster: ClusterRoute, by server: Target) {
         counters.sessionsOpened += 1
         logger.debug("session begun", metadata: ["cluster": "\(cluster.name)", "session": "\(opened.id)"])
         cluster.session = SessionState()
         cluster.session.current = ClientSession(id: opened.id)
+        cluster.session.attachedTo = server.uid
+        yield(.sessionChanged(SessionID(opened.id)), of: cluster)
         keepLater(opened.id, of: cluster, every: .milliseconds(max(1, Int64(opened.leaseMilliseconds) / 3)))
         answerSessionWaiters(of: cluster, .success(())) { _ in true }
         flush(cluster)
@@ -127,7 +129,9 @@ extension ClientCore {
                 guard cluster.session.current?.id == session.id else { return }
                 cluster.session.isKeeping = false
                 switch result {
-                case .success: cluster.session.keepIsDue = false
+                case .success:
+                    cluster.session.keepIsDue = false
+                    cluster.session.attachedTo = leader.uid
                 case .failure(let error): self.keepingFailed(error, cluster, leader)
                 }
             })
@@ -135,6 +139,10 @@ extension ClientCore {
     }
 
     private func keepingFailed(_ error: FlotillaError, _ cluster: ClusterRoute, _ leader: Target) {
+        if error.code == .sessionExpired {
+            leaveSession(of: cluster)
+            return flush(cluster)
+        }
         if error.isCertainlyNotApplied {
             cluster.deposed(leader.uid, hint: error.leader)
         } else {

@@ -18,6 +18,8 @@ public struct ClientCounters: Sendable, Equatable {
     public var unknownFrames: UInt64 = 0
     /// Sessions that were begun.
     public var sessionsOpened: UInt64 = 0
+    /// Messages of clusters that were dropped because too many waited to be taken.
+    public var droppedMessages: UInt64 = 0
     /// Connections that were welcomed.
     public var connectionsOpened: UInt64 = 0
     /// Connections that were lost or closed because of what came over them.

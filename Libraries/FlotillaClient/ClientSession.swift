@@ -64,6 +64,8 @@ struct SessionState {
     var backOff = BackOff(minimum: .milliseconds(4), maximum: .milliseconds(200))
     /// Whether the leader is to be told that the client lives.
     var keepIsDue = false
+    /// The leader that was told last.
+    var attachedTo: ServerUID?
     /// Whether it is being told.
     var isKeeping = false
 }

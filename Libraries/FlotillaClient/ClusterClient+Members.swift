@@ -142,7 +142,7 @@ extension ClusterClient {
         return changed
     }
 
-    private func member(on node: NodeName, timeout: Duration?) async throws -> Member {
+    func member(on node: NodeName, timeout: Duration?) async throws -> Member {
         let located = try await location(timeout: timeout)
         guard let member = located.configuration.members.first(where: { $0.id.node == node }) else {
             throw FlotillaError(.unknownMember, "cluster \(name) has no member on node \(node)")
@@ -185,7 +185,7 @@ extension ClusterClient {
     /// Asks whoever leads, and again when another does.
     ///
     /// - Parameter once: whether the request may not be repeated after it may have been carried out.
-    private func askLeader(
+    func askLeader(
         _ deadline: NIODeadline, once: Bool = false, _ request: @Sendable (ServerUID) -> ClientRequest
     ) async throws -> ClientResponse {
         while true {

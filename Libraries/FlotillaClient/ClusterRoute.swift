@@ -72,6 +72,8 @@ final class ClusterRoute {
     var session = SessionState()
     /// Who waits until there is one.
     var sessionWaiters: [SessionWaiter] = []
+    /// Who takes what the cluster tells the session.
+    var listeners: [AsyncStream<RawSessionMessage>.Continuation] = []
     /// Since when nothing was heard although something was sent; `nil` while nothing is open.
     var silentSince: NIODeadline?
 
@@ -83,9 +85,14 @@ final class ClusterRoute {
         self.refusalBackOff = refusalBackOff
     }
 
+    /// Whether a session is to be begun although no command waits.
+    var wantsSession: Bool {
+        session.current == nil && (!sessionWaiters.isEmpty || !listeners.isEmpty)
+    }
+
     /// Whether something waits that only a leader can do.
     var wantsLeader: Bool {
-        !waiters.isEmpty || !sessionWaiters.isEmpty || session.keepIsDue
+        !waiters.isEmpty || wantsSession || session.keepIsDue
             || lanes.contains { $0[0..<OperationKind.localQuery.rawValue].contains { !$0.isEmpty } }
     }
 

@@ -46,6 +46,8 @@ package final class HostedServer {
     var changeWaiters: [(change: MemberChanged, ticket: RequestTicket)] = []
     /// What is known of the clients of its sessions while it leads.
     var sessions = SessionWatch()
+    /// What its machine watches and waits for.
+    var watch = MachineWatch()
     /// How it last tried to leave its place as the leader because of the node's disk.
     var handOver: HandOver?
 
@@ -198,6 +200,10 @@ package struct ServerCounters {
     package var failedReads: UInt64 = 0
     package var entriesRepaired: UInt64 = 0
     package var leadershipsLeft: UInt64 = 0
+    package var machineEvents: UInt64 = 0
+    package var sessionEvents: UInt64 = 0
+    package var droppedSessionEvents: UInt64 = 0
+    var auxCommands: UInt64 = 0
 
     var values: [NamedValue] {
         [
@@ -224,6 +230,10 @@ package struct ServerCounters {
             NamedValue("entries_repaired_total", entriesRepaired),
             NamedValue("segments_rewritten_total", segmentsRewritten),
             NamedValue("leaderships_left_for_disk_total", leadershipsLeft),
+            NamedValue("machine_events_total", machineEvents),
+            NamedValue("session_events_total", sessionEvents),
+            NamedValue("dropped_session_events_total", droppedSessionEvents),
+            NamedValue("aux_commands_total", auxCommands),
         ]
     }
 }

@@ -26,13 +26,17 @@ extension Kernel {
             return false
         }
         var effects = Effects()
-        let isAwaited = server.pending.mayWait(from: first, through: end)
+        let isAwaited =
+            server.pending.mayWait(from: first, through: end)
+            || server.watch.notifications.first.map { $0.index <= end } ?? false
         for slice in slices where server.failure == nil {
             server.storage.bytesSinceSnapshot += slice.readableBytes
             apply(slice, to: server, isAwaited: isAwaited, effects: &effects)
         }
         answerReads(of: server)
+        if server.machine.hasAux { tellAux(.applied, of: server) }
         issue(effects, of: server)
+        tellEndedSessions(of: server)
         letGo(of: server)
         considerSnapshot(of: server)
         return hasMoreToApply(server)
@@ -86,6 +90,7 @@ extension Kernel {
         if server.applied > server.replayedThrough { for effect in issued.list { effects.add(effect) } }
         if let collected {
             reply(collected, from: first, for: server)
+            notify(collected, from: first, of: server)
             replies = collected
         }
     }
@@ -175,40 +180,6 @@ extension Kernel {
             }
             return total
         }
-    }
-
-    // MARK: Effects
-
-    /// What machines want done.
-    private func issue(_ effects: Effects, of server: HostedServer) {
-        guard !effects.list.isEmpty else { return }
-        let mayAppend =
-            server.core.role == .leader && server.core.transferTarget == nil && !server.core.isRetiring
-            && server.core.endIndex == nil
-        for effect in effects.list {
-            switch effect {
-            case .append(let command):
-                guard mayAppend else { continue }
-                appendOwn(command, for: server)
-                markDirty(server)
-            case .releaseCursor(let index): server.storage.cursor = max(server.storage.cursor, index)
-            case .checkpoint: server.storage.wantsCheckpoint = true
-            }
-        }
-    }
-
-    private func appendOwn(_ command: ByteBuffer, for server: HostedServer) {
-        var body = ByteBuffer()
-        CommandPrefix(replyMode: .none).encode(into: &body)
-        body.writeImmutableBuffer(command)
-        guard body.readableBytes <= configuration.commandBytes else {
-            let reason = "\(body.readableBytes) bytes, the limit is \(configuration.commandBytes)"
-            return output.events.append(.effectDropped(server.creation.id, reason: reason))
-        }
-        guard case .success(let index) = server.core.propose(count: 1) else {
-            return output.events.append(.effectDropped(server.creation.id, reason: "it does not lead any more"))
-        }
-        append(.command, body: body, at: index, for: server)
     }
 }
 

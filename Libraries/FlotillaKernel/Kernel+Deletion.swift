@@ -71,9 +71,8 @@ extension Kernel {
         // A machine that has failed applies nothing more, and need not: nobody will ask it any more.
         guard server.applied >= end || server.failure != nil, server.core.durableIndex >= end else { return false }
         if server.endedAt == nil {
-            // The machine has no say in the end of its cluster. If it gets one, this is the place: it is passed once by
-            // each member that has the entry, before anything of its state is let go.
             server.endedAt = now
+            tellEndOfLife(of: server)
             watch(server)
         }
         guard server.core.role != .leader || hasWaitedForOthers(server) else { return false }
@@ -142,6 +141,7 @@ extension Kernel {
         // A leader that has not committed it yet need not: those that are up hear the rest from this node.
         // What is committed here is committed everywhere: a cluster whose log goes on otherwise has not ended so.
         guard server.core.commitIndex < end.index else { return }
+        tellEndOfLife(of: server)
         leave(server, end)
     }
 

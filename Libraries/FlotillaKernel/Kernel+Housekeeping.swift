@@ -31,6 +31,7 @@ extension Kernel {
             nextRecording = now + .seconds(1)
             recordApplied()
             watchSessions()
+            tickMachines()
         }
     }
 

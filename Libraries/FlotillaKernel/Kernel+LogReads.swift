@@ -84,8 +84,10 @@ extension Kernel {
                 if entries[next] == nil, isNowhere(wanted[next], of: server) { missing = wanted[next].index }
                 next += 1
             }
-            if let missing {
-                refuse(read, of: server, "entry \(missing) of \(server.creation.id), which it needs, is nowhere")
+            // A machine that reads is told what is gone.
+            if let missing, case .query = read.reader {
+                let reason = "entry \(missing) of \(server.creation.id), which it needs, is nowhere"
+                refuse(read, of: server, reason, .internalError)
                 continue
             }
             finish(read, with: ReadEntries(of: read.pending.indexes, entries: all), of: server)
@@ -106,16 +108,10 @@ extension Kernel {
             let reason = "an entry that it needs is damaged, and fetched from the other members: \(error)"
             for read in reads { refuse(read, of: server, reason, .busy) }
         } else {
-            for read in reads { refuse(read, of: server, "an entry that it needs can't be read: \(error)") }
+            for read in reads {
+                refuse(read, of: server, "an entry that it needs can't be read: \(error)", .internalError)
+            }
         }
-    }
-
-    private func refuse(
-        _ read: WaitingEntryRead, of server: HostedServer, _ reason: String, _ code: FlotillaError.Code = .internalError
-    ) {
-        guard let link = links[read.link] else { return }
-        let refusal = FlotillaError(code, "the query can't be answered: \(reason)")
-        reject([read.correlation], server: server.uid, refusal, on: link)
     }
 }
 

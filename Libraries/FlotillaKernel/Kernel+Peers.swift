@@ -169,6 +169,7 @@ extension Kernel {
         peer.listed.removeAll()
         peer.digestMismatches = 0
         output.events.append(.peerUp(peer.name, peer.address))
+        nodeChanged(peer.name, isUp: true)
         takeAllBack(on: peer)
         tellLost(to: peer)
         sendLeaderships(to: peer, wantsAnswer: false)
@@ -180,6 +181,7 @@ extension Kernel {
         peer.isUp = false
         peer.listed.removeAll()
         output.events.append(.peerDown(peer.name, reason: reason))
+        nodeChanged(peer.name, isUp: false)
         for server in peer.concernedServers { tell(server, of: peer, isUp: false) }
     }
 

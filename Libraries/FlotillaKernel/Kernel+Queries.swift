@@ -90,8 +90,9 @@ extension Kernel {
             case .answered: break
             case .unreadable: unreadable.append(correlation)
             case .needs(let pending):
-                let read = WaitingEntryRead(
-                    link: link.id, correlation: correlation, query: query, context: context, pending: pending)
+                let asked = WaitingEntryRead.Query(
+                    link: link.id, correlation: correlation, query: query, context: context)
+                let read = WaitingEntryRead(reader: .query(asked), pending: pending)
                 if !finishFromMemory(read, of: server) { waiting.append(read) }
             }
         }

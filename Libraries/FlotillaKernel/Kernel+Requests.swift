@@ -30,16 +30,20 @@ extension Kernel {
         case .changeMembers(let uid, let change, let waits, let timeout):
             let ticket = ticket(correlation, on: link, timeout: timeout)
             withServer(uid, link, correlation) { changeMembers(of: $0, change, waits: waits, ticket) }
-        case .openSession(let uid, let timeout):
+        case .openSession(let uid, let home, let timeout):
             let ticket = ticket(correlation, on: link, timeout: timeout)
-            withServer(uid, link, correlation) { openSession(of: $0, for: ticket) }
+            withServer(uid, link, correlation) { openSession(of: $0, home: home, for: ticket) }
         case .keepSessions(let uid, let sessions):
             withServer(uid, link, correlation) {
-                respond(keep(sessions, of: $0), to: link, correlation: correlation)
+                respond(keep(sessions, of: $0, over: link), to: link, correlation: correlation)
             }
         case .endSessions(let uid, let sessions):
             withServer(uid, link, correlation) {
                 respond(end(known: sessions, of: $0), to: link, correlation: correlation)
+            }
+        case .auxCommand(let uid, let command, let waits):
+            withServer(uid, link, correlation) {
+                respond(answerAux(command, waits: waits, of: $0), to: link, correlation: correlation)
             }
         case .deleteCluster(let uid, let timeout):
             let ticket = ticket(correlation, on: link, timeout: timeout)

@@ -119,6 +119,8 @@ extension Kernel {
         serversByCluster[creation.clusterID] = server
         serversByName[creation.clusterName] = server
         refreshMembers(of: server)
+        enter(.recovered, server)
+        enter(.follower, server)
         if disk.isStalled { step(server, .unfitToLead(true)) }
         arm(server)
         return server
@@ -130,9 +132,14 @@ extension Kernel {
         switch role {
         case .preCandidate: server.counters.preVotes += 1
         case .candidate: server.counters.elections += 1
-        case .leader: server.sessions.beginTerm()
-        case .follower: break
+        case .leader, .follower: break
         }
+        if server.watch.leads != (role == .leader) {
+            if server.watch.leads { releaseSessions(of: server) }
+            server.watch.changeLead(role == .leader)
+            server.sessions.beginTerm()
+        }
+        enter(MachineRole(role), server)
         updateShare(of: server)
     }
 

@@ -13,18 +13,25 @@ struct SessionWatch {
     var seen: [UInt64: Instant] = [:]
     /// The sessions whose end is in the log already.
     var ending: Set<UInt64> = []
+    /// The connections over which the sessions' clients were heard last.
+    var links: [UInt64: LinkID] = [:]
+    /// What is to be told to sessions whose clients have not been heard yet.
+    var waiting: [UInt64: [SessionEvents.Event]] = [:]
 
     /// Another leader begins, or the same in another term.
     mutating func beginTerm() {
         seen.removeAll()
+        waiting.removeAll()
         ending.removeAll()
     }
 
     /// Forgets the sessions that are no more.
     mutating func keep(_ ids: [UInt64]) {
-        guard seen.count > ids.count || !ending.isEmpty else { return }
+        guard seen.count > ids.count || links.count > ids.count || !ending.isEmpty else { return }
         let living = Set(ids)
         seen = seen.filter { living.contains($0.key) }
+        links = links.filter { living.contains($0.key) }
+        waiting = waiting.filter { living.contains($0.key) }
         ending.formIntersection(living)
     }
 }
@@ -34,14 +41,16 @@ struct SessionWatch {
 extension Kernel {
     // MARK: The beginning
 
-    func openSession(of server: HostedServer, for ticket: RequestTicket) {
+    func openSession(of server: HostedServer, home: NodeName?, for ticket: RequestTicket) {
         if let refusal = refusalOfSession(by: server, on: ticket.link) {
             return respond(.error(refusal), to: ticket)
         }
         guard case .success(let index) = server.core.propose(count: 1) else {
             return respond(.error(notLeader(server)), to: ticket)
         }
-        append(.sessionRegister, body: ByteBuffer(), at: index, for: server)
+        var body = ByteBuffer()
+        if let home { body.writeText(home.description) }
+        append(.sessionRegister, body: body, at: index, for: server)
         server.sessions.waiters.append((index, server.core.term, ticket))
         markDirty(server)
     }
@@ -70,6 +79,7 @@ extension Kernel {
                 continue
             }
             server.sessions.seen[id] = now
+            if let link = links[waiter.ticket.link] { attach([id], of: server, to: link) }
             let lease = UInt32(clamping: configuration.sessionLease.wholeMilliseconds)
             respond(.sessionOpened(SessionOpened(id: id, leaseMilliseconds: lease)), to: waiter.ticket)
         }
@@ -77,10 +87,16 @@ extension Kernel {
 
     // MARK: Life
 
-    func keep(_ sessions: [UInt64], of server: HostedServer) -> ClientResponse {
+    func keep(_ sessions: [UInt64], of server: HostedServer, over link: Link) -> ClientResponse {
+        attach(sessions, of: server, to: link)
         guard server.core.role == .leader else { return .error(notLeader(server)) }
         for id in sessions where server.machine.sessions.contains(id) { server.sessions.seen[id] = now }
-        return .done
+        // Only who has applied what was committed before it led can say that there is none.
+        guard server.core.readyToServe, server.applied >= server.core.commitIndex,
+            let gone = sessions.first(where: { !server.machine.sessions.contains($0) })
+        else { return .done }
+        return .error(
+            FlotillaError(.sessionExpired, "\(server.creation.clusterName) knows session \(gone) no more"))
     }
 
     // MARK: The end

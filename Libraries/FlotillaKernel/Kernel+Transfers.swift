@@ -73,6 +73,7 @@ extension Kernel {
         server.storage.incoming = IncomingTransfer(
             name: name, sender: sender, position: .file(offset: 0), askedAt: now, progressAt: now)
         askForPart(of: server)
+        enter(.receivingSnapshot, server)
     }
 
     private func continueTransfer(of server: HostedServer, from sender: ServerUID) {
@@ -171,10 +172,12 @@ extension Kernel {
         server.storage.isWritingSnapshot = false
         server.storage.flushed = max(server.storage.flushed, file.index)
         if file.index > server.applied {
+            let old = server.machine
             server.machine = machine
             server.applied = file.index
             server.appliedTerm = file.term
             server.machineVersion = metadata.machineVersion
+            tellInstalled(server, replacing: old)
             server.lastEntryTime = max(server.lastEntryTime, metadata.time)
             startCountingBytes(of: server)
             server.storage.replay = []

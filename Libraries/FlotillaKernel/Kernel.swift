@@ -23,6 +23,8 @@ public final class Kernel {
         public var dials: [Dial] = []
         /// Background jobs on the files of servers. Each is answered by `jobEnded`.
         package var jobs: [StorageJob] = []
+        /// Handlers that machines want called, in order.
+        public var calls: [HandlerCall] = []
         /// Why the node must end, when it must: its disk can't be relied upon.
         public var failure: StorageError?
         /// Events worth a line in the log of the process.
@@ -192,6 +194,7 @@ public final class Kernel {
         while let due = deadlines.popDue(now) {
             guard let server = servers[due.slot], server.armedDeadline == due.instant else { continue }
             server.armedDeadline = nil
+            fireTimers(of: server)
             if let deadline = server.core.deadline, deadline <= now { step(server, .tick) } else { arm(server) }
         }
         if nextHousekeeping <= now { keepHouse() }
@@ -240,6 +243,7 @@ public final class Kernel {
     }
 
     private func finishTurn(of server: HostedServer) -> Bool {
+        appendUntold(of: server)
         seal(server)
         if server.core.needsFlush {
             var actions = takeScratch()
@@ -247,6 +251,7 @@ public final class Kernel {
             perform(&actions, for: server)
             refreshStanding(of: server)
         }
+        tellRoles(of: server)
         let more = applyCommitted(server)
         answerDisplaced(of: server)
         answerChanges(of: server)
@@ -276,7 +281,8 @@ public final class Kernel {
 
     /// Enters the server's deadline when it is closer than the one that stands in the heap.
     func arm(_ server: HostedServer) {
-        guard let deadline = server.core.deadline else { return }
+        let timer = server.watch.nextTimer
+        guard let deadline = server.core.deadline.map({ min($0, timer ?? $0) }) ?? timer else { return }
         if let armed = server.armedDeadline, armed <= deadline { return }
         server.armedDeadline = deadline
         deadlines.insert(deadline, slot: server.slot)

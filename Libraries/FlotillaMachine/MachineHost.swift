@@ -73,6 +73,29 @@ open class HostedMachine {
         throw WireError(.malformed, "the machine knows no sessions")
     }
 
+    /// Tells the machine what its server has become.
+    open func entered(_ role: MachineRole, effects: inout Effects) {}
+
+    /// Tells the machine that some time has passed.
+    open func tick(at time: LeaderTime, effects: inout Effects) {}
+
+    /// Tells the machine that it has taken the place of another, which is of the same type.
+    open func installed(at index: LogIndex, replacing old: HostedMachine, effects: inout Effects) {}
+
+    /// Tells the member's own part of the machine something.
+    ///
+    /// - Returns: the encoded reply; `nil` where there is none.
+    /// - Throws: `WireError` when the command can't be read.
+    open func tellAux(
+        _ event: RawAuxEvent, at context: AuxContext, effects: inout Effects
+    ) throws(WireError) -> ByteBuffer? { nil }
+
+    /// Whether members have something of their own.
+    open var hasAux: Bool { false }
+
+    /// The versions of the machine that this code can run.
+    open var versions: ClosedRange<MachineVersion> { 0...0 }
+
     /// What the overview shows of the state.
     open var overview: [NamedValue] { [] }
 }
@@ -82,9 +105,16 @@ public final class MachineHost<Machine: StateMachine>: HostedMachine {
     /// The state.
     @usableFromInline var machine: Machine
     @usableFromInline var table = SessionTable()
+    private var aux: Machine.Aux
 
-    /// Hosts a machine.
-    public init(_ machine: Machine) { self.machine = machine }
+    /// Hosts a machine, with what the member has of its own.
+    public init(_ machine: Machine, aux: Machine.Aux) {
+        self.machine = machine
+        self.aux = aux
+    }
+
+    /// Hosts a machine whose members have nothing of their own.
+    public convenience init(_ machine: Machine) where Machine.Aux == Nothing { self.init(machine, aux: Nothing()) }
 
     @inlinable
     public override func apply(
@@ -109,6 +139,45 @@ public final class MachineHost<Machine: StateMachine>: HostedMachine {
     public override var sessions: SessionTable { table }
 
     public override func restoreSessions(_ piece: ByteBuffer) throws(WireError) { try table.restore(piece) }
+
+    public override func entered(_ role: MachineRole, effects: inout Effects) {
+        machine.entered(role, effects: &effects)
+    }
+
+    public override func tick(at time: LeaderTime, effects: inout Effects) { machine.tick(at: time, effects: &effects) }
+
+    public override func installed(at index: LogIndex, replacing old: HostedMachine, effects: inout Effects) {
+        guard let old = old as? MachineHost<Machine> else { return }
+        // A snapshot says nothing of what is the member's own.
+        aux = old.aux
+        machine.snapshotInstalled(at: index, replacing: old.machine, effects: &effects)
+    }
+
+    public override func tellAux(
+        _ event: RawAuxEvent, at context: AuxContext, effects: inout Effects
+    ) throws(WireError) -> ByteBuffer? {
+        let event: AuxEvent<Machine.AuxCommand> =
+            switch event {
+            case .call(let bytes): .call(try Self.auxCommand(in: bytes))
+            case .cast(let bytes): .cast(try Self.auxCommand(in: bytes))
+            case .applied: .applied
+            case .tick: .tick
+            }
+        return machine.handle(event, aux: &aux, at: context, effects: &effects).map { reply in
+            var buffer = ByteBuffer()
+            reply.encode(into: &buffer)
+            return buffer
+        }
+    }
+
+    private static func auxCommand(in bytes: ByteBuffer) throws(WireError) -> Machine.AuxCommand {
+        var reader = WireReader(bytes)
+        return try Machine.AuxCommand(from: &reader)
+    }
+
+    public override var hasAux: Bool { Machine.Aux.self != Nothing.self }
+
+    public override var versions: ClosedRange<MachineVersion> { Machine.versions }
 
     public override var overview: [NamedValue] { machine.overview }
 }

@@ -10,7 +10,7 @@ public struct MachineRegistry: Sendable {
 
     /// Adds a machine under a name; a machine that had the name before is replaced.
     public mutating func register<Machine: StateMachine>(_ type: Machine.Type, as name: String) {
-        factories[name] = { MachineHost(try Machine(configuration: $0)) }
+        factories[name] = { MachineHost(try Machine(configuration: $0), aux: Machine.makeAux(configuration: $0)) }
     }
 
     /// Adds machines that are hosted in another way than machines usually are.

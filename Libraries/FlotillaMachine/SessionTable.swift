@@ -20,11 +20,14 @@ public struct SessionTable: Sendable {
     }
 
     private struct Session: Sendable {
+        var home: NodeName?
         var lowestOpen: UInt64 = 1
         var replies = KeptReplies()
     }
 
     private var sessions: [UInt64: Session] = [:]
+    /// How many sessions have ended since the table was made here.
+    public private(set) var ends: UInt64 = 0
 
     /// No sessions.
     public init() {}
@@ -37,11 +40,16 @@ public struct SessionTable: Sendable {
     /// Whether there is a session.
     public func contains(_ id: UInt64) -> Bool { sessions[id] != nil }
 
+    /// The node that a session's client is on, as it said.
+    public func home(of id: UInt64) -> NodeName? { sessions[id]?.home }
+
     /// A session begins.
-    public mutating func register(_ id: UInt64) { sessions[id] = Session() }
+    public mutating func register(_ id: UInt64, home: NodeName? = nil) { sessions[id] = Session(home: home) }
 
     /// Sessions end; those that there are not are left out.
-    public mutating func expire(_ ids: [UInt64]) { for id in ids { sessions[id] = nil } }
+    public mutating func expire(_ ids: [UInt64]) {
+        for id in ids where sessions.removeValue(forKey: id) != nil { ends += 1 }
+    }
 
     /// Decides on a command, and lets go of the replies that its client has seen.
     public mutating func admit(_ place: CommandPrefix.Session) -> Admission {
@@ -78,7 +86,7 @@ extension SessionTable {
     /// The sessions as they stand in snapshots: pieces of whole sessions, in ascending order. Equal tables give equal
     /// pieces.
     ///
-    /// A session is its number, its lowest open serial, and a list of what was applied from that on: the serial, the
+    /// A session is its number, the name of its node (empty for none), its lowest open serial, and a list of what was applied from that on: the serial, the
     /// index, whether the reply is kept, and the reply.
     public func encodedPieces() -> [ByteBuffer] {
         var pieces: [ByteBuffer] = []
@@ -95,6 +103,7 @@ extension SessionTable {
 
     private func encode(_ session: Session, _ id: UInt64, into buffer: inout ByteBuffer) {
         buffer.writeLittle(id)
+        buffer.writeText(session.home?.description ?? "")
         buffer.writeLittle(session.lowestOpen)
         buffer.writeList(Array(session.replies.needed)) { buffer, slot in
             let reply = session.replies.reply(in: slot)
@@ -121,6 +130,7 @@ extension SessionTable {
 
     private static func session(from reader: inout WireReader) throws(WireError) -> Session {
         var session = Session()
+        session.home = try reader.optionalNodeName()
         session.lowestOpen = try reader.integer()
         var last: UInt64 = 0
         let applied = try reader.list(limit: Int(Limits.openCommandsPerSession)) {

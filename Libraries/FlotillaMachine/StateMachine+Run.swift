@@ -26,15 +26,18 @@ extension StateMachine {
                     header, entries, body: body, version: version, sessions: &sessions, replies: &replies,
                     effects: &effects)
             case .noop:
-                version = machineVersion(inNoop: entries, at: body, header) ?? version
+                try change(&version, to: machineVersion(inNoop: entries, at: body, header), header, &effects)
+                replies?.appendNothing()
+            case .down, .nodeUp, .nodeDown, .timeout:
+                try tell(header, entries, body: body, version: version, effects: &effects)
                 replies?.appendNothing()
             case .sessionRegister:
-                sessions.register(header.index.rawValue)
+                sessions.register(header.index.rawValue, home: homeOfSession(in: entries, at: body, header))
                 replies?.appendNothing()
             case .sessionExpire:
                 sessions.expire(expiredSessions(in: entries, at: body, header))
                 replies?.appendNothing()
-            case .configuration, .down, .nodeUp, .nodeDown, .timeout, .endOfLife:
+            case .configuration, .endOfLife:
                 replies?.appendNothing()
             }
             position = body + Int(header.bodyLength)
@@ -60,7 +63,7 @@ extension StateMachine {
         do {
             let context = ApplyContext(
                 index: header.index, term: header.term, time: LeaderTime(nanosecondsSince1970: header.time),
-                machineVersion: version)
+                machineVersion: version, session: place.map { SessionID($0.id) })
             let reply = try apply(command, at: context, effects: &effects)
             if let place {
                 let kept = sessions.keep(place, at: header.index) { reply.encode(into: &$0) }
@@ -69,6 +72,37 @@ extension StateMachine {
                 replies?.append(reply)
             }
         } catch {
+            throw MachineFailure(index: header.index, message: "\(error)")
+        }
+    }
+
+    /// Tells the machine of another version.
+    @inlinable
+    mutating func change(
+        _ version: inout MachineVersion, to next: MachineVersion?, _ header: EntryHeader, _ effects: inout Effects
+    ) throws(MachineFailure) {
+        guard let next, next != version else { return }
+        let old = version
+        version = next
+        try tell(.versionChanged(from: old, to: next), header, version: next, effects: &effects)
+    }
+
+    @inlinable
+    mutating func tell(
+        _ header: EntryHeader, _ entries: ByteBuffer, body: Int, version: MachineVersion, effects: inout Effects
+    ) throws(MachineFailure) {
+        guard let event = machineEvent(header, entries, at: body) else { return }
+        try tell(event, header, version: version, effects: &effects)
+    }
+
+    @inlinable
+    mutating func tell(
+        _ event: MachineEvent, _ header: EntryHeader, version: MachineVersion, effects: inout Effects
+    ) throws(MachineFailure) {
+        let context = ApplyContext(
+            index: header.index, term: header.term, time: LeaderTime(nanosecondsSince1970: header.time),
+            machineVersion: version)
+        do { try handle(event, at: context, effects: &effects) } catch {
             throw MachineFailure(index: header.index, message: "\(error)")
         }
     }
@@ -94,6 +128,22 @@ func isNew(_ place: CommandPrefix.Session, _ sessions: inout SessionTable, _ rep
     case .unknownSession: replies?.append(.unknownSession)
     }
     return false
+}
+
+/// What an entry tells the machine.
+@usableFromInline
+func machineEvent(_ header: EntryHeader, _ entries: ByteBuffer, at body: Int) -> MachineEvent? {
+    entries.getSlice(at: body, length: Int(header.bodyLength)).flatMap { MachineEvent(header.kind, body: $0) }
+}
+
+/// The node that the client of a session is on; `nil` when the entry that begins it names none.
+@usableFromInline
+func homeOfSession(in entries: ByteBuffer, at body: Int, _ header: EntryHeader) -> NodeName? {
+    guard header.bodyLength > 0, let bytes = entries.getSlice(at: body, length: Int(header.bodyLength)) else {
+        return nil
+    }
+    var reader = WireReader(bytes)
+    return try? reader.optionalNodeName()
 }
 
 /// The sessions that an entry ends.

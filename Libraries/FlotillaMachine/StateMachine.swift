@@ -29,6 +29,14 @@ public protocol StateMachine: Sendable {
     associatedtype Query: WireCodable
     /// What a query's sender gets back.
     associatedtype Answer: WireCodable
+    /// What the machine sends to client sessions.
+    associatedtype Message: WireCodable = Nothing
+    /// What each member has of its own beside the state: neither replicated nor kept over a restart.
+    associatedtype Aux: Sendable = Nothing
+    /// What is told to that.
+    associatedtype AuxCommand: WireCodable = Nothing
+    /// What it answers.
+    associatedtype AuxReply: WireCodable = Nothing
 
     /// The versions that this code can run, lowest to highest.
     static var versions: ClosedRange<MachineVersion> { get }
@@ -43,6 +51,37 @@ public protocol StateMachine: Sendable {
     /// - Throws: when the machine can't go on. The server then halts at this entry and says so; the other servers of
     ///   the node are not touched. A command that is merely refused is a reply, not an error.
     mutating func apply(_ command: Command, at context: ApplyContext, effects: inout Effects) throws -> Reply
+
+    /// Takes note of something that the log tells beside commands: what the machine watches, its timers, another
+    /// version. As deterministic as `apply`. Does nothing by default.
+    ///
+    /// - Throws: as `apply`.
+    mutating func handle(_ event: MachineEvent, at context: ApplyContext, effects: inout Effects) throws
+
+    /// Is told what its server has become. Not part of what is replicated: it changes nothing, and wants things done.
+    /// Does nothing by default.
+    func entered(_ role: MachineRole, effects: inout Effects)
+
+    /// Is told now and then, each second by default, on the leader only, and wants things done. Does nothing by default.
+    func tick(at time: LeaderTime, effects: inout Effects)
+
+    /// Is told that this state, of a snapshot that another member has sent, has taken the place of an older one.
+    /// Effects that every member acts on are carried out. Does nothing by default.
+    ///
+    /// - Parameters:
+    ///   - index: the last index that the snapshot holds.
+    ///   - old: the state before.
+    func snapshotInstalled(at index: LogIndex, replacing old: Self, effects: inout Effects)
+
+    /// What a member has of its own, when its server starts.
+    static func makeAux(configuration: MachineConfiguration) -> Aux
+
+    /// Tells a member's own part of the machine something.
+    ///
+    /// - Returns: what a caller gets; `nil`, which is the default, when the machine has no such part.
+    func handle(
+        _ event: AuxEvent<AuxCommand>, aux: inout Aux, at context: AuxContext, effects: inout Effects
+    ) -> AuxReply?
 
     /// Answers a query from the state as it is.
     ///
@@ -100,6 +139,19 @@ extension StateMachine {
     public static var versions: ClosedRange<MachineVersion> { 0...0 }
     /// Nothing.
     public var overview: [NamedValue] { [] }
+    /// Nothing.
+    @inlinable
+    public mutating func handle(_ event: MachineEvent, at context: ApplyContext, effects: inout Effects) throws {}
+    /// Nothing.
+    public func entered(_ role: MachineRole, effects: inout Effects) {}
+    /// Nothing.
+    public func tick(at time: LeaderTime, effects: inout Effects) {}
+    /// Nothing.
+    public func snapshotInstalled(at index: LogIndex, replacing old: Self, effects: inout Effects) {}
+    /// Nothing.
+    public func handle(
+        _ event: AuxEvent<AuxCommand>, aux: inout Aux, at context: AuxContext, effects: inout Effects
+    ) -> AuxReply? { nil }
     /// What `answer` says.
     @inlinable
     public func lookUp(_ query: Query, at context: QueryContext) -> QueryOutcome<Answer> {
@@ -113,6 +165,11 @@ extension StateMachine {
     }
     /// Nothing.
     public mutating func finishRestore() throws(WireError) {}
+}
+
+extension StateMachine where Aux == Nothing {
+    /// Nothing.
+    public static func makeAux(configuration: MachineConfiguration) -> Nothing { Nothing() }
 }
 
 /// What a machine is started with: bytes that whoever starts the cluster chose, the same on every member.
@@ -151,14 +208,19 @@ public struct ApplyContext: Sendable {
     public var time: LeaderTime
     /// The machine version that is effective at this entry.
     public var machineVersion: MachineVersion
+    /// The client session that the command belongs to.
+    public var session: SessionID?
 
     /// A context of these parts.
     @inlinable
-    public init(index: LogIndex, term: Term, time: LeaderTime, machineVersion: MachineVersion) {
+    public init(
+        index: LogIndex, term: Term, time: LeaderTime, machineVersion: MachineVersion, session: SessionID? = nil
+    ) {
         self.index = index
         self.term = term
         self.time = time
         self.machineVersion = machineVersion
+        self.session = session
     }
 }
 

@@ -23,19 +23,22 @@ public final class FlotillaNode: Service {
     /// Where it says what happens.
     public let logger: Logger
     private let machines: MachineRegistry
+    private let handlers: [String: MachineHandler]
     private let onReady: @Sendable (NodeAddress) -> Void
 
     /// A node that is not running yet.
     ///
     /// - Parameters:
     ///   - machines: the state machines that its servers may run.
+    ///   - handlers: what machines may have called, by name.
     ///   - onReady: called once, with the address that it listens on, as soon as it serves.
     public init(
-        configuration: NodeConfiguration, machines: MachineRegistry, logger: Logger = Logger(label: "flotilla"),
-        onReady: @escaping @Sendable (NodeAddress) -> Void = { _ in }
+        configuration: NodeConfiguration, machines: MachineRegistry, handlers: [String: MachineHandler] = [:],
+        logger: Logger = Logger(label: "flotilla"), onReady: @escaping @Sendable (NodeAddress) -> Void = { _ in }
     ) {
         self.configuration = configuration
         self.machines = machines
+        self.handlers = handlers
         self.logger = logger
         self.onReady = onReady
     }
@@ -100,17 +103,20 @@ public final class FlotillaNode: Service {
                 loop.execute { runtime.value?.walCompleted(notices, status: status) }
             },
             failure: { ended.fail($0) })
+        let runner = HandlerRunner(handlers, logger: logger)
         do {
             let address = try await start(
-                storage, wal: wal, threads: threads, listener: listener, runtime: runtime, ended: ended)
+                storage, wal: wal, threads: threads, runner: runner, listener: listener, runtime: runtime, ended: ended)
             onReady(address)
             try await waitForEnd(of: ended)
         } catch {
             ended.fail(error)
             await stop(listener, runtime: runtime, wal: error.mayHang ? nil : wal)
+            await runner.stop()
             throw error
         }
         await stop(listener, runtime: runtime, wal: wal)
+        await runner.stop()
     }
 
     private func log(_ storage: NodeStorage) {
@@ -156,7 +162,7 @@ public final class FlotillaNode: Service {
 
     /// Makes the kernel and opens the doors.
     private func start(
-        _ storage: NodeStorage, wal: WALThread, threads: JobThreads, listener: any Channel,
+        _ storage: NodeStorage, wal: WALThread, threads: JobThreads, runner: HandlerRunner, listener: any Channel,
         runtime: NIOLoopBoundBox<NodeRuntime?>, ended: EventLoopPromise<Void>
     ) async throws -> NodeAddress {
         let port = listener.localAddress?.port.map { UInt16(clamping: $0) } ?? configuration.listen.port
@@ -175,7 +181,8 @@ public final class FlotillaNode: Service {
                 seeds: configuration.peers, recovered: recovered, seed: .random(in: .min ... .max),
                 now: NodeRuntime.now, wallClock: flotilla_wall_nanoseconds())
             let created = NodeRuntime(
-                kernel: kernel, loop: loop, wal: wal, threads: threads, worker: worker, logger: logger,
+                kernel: kernel, loop: loop, wal: wal, threads: threads, worker: worker, runner: runner,
+                logger: logger,
                 failed: { ended.fail($0.naming(logOf: storage.settings.directory)) })
             runtime.value = created
             created.start()

@@ -20,6 +20,7 @@ final class NodeRuntime {
     private let wal: WALThread
     private let threads: JobThreads
     private let worker: StorageWorker
+    private let runner: HandlerRunner
     private let failed: (StorageError) -> Void
     private let logger: Logger
     private var connections: [LinkID: ConnectionHandler] = [:]
@@ -31,7 +32,7 @@ final class NodeRuntime {
     /// - Parameter failed: is told why the node must end, if its disk fails.
     init(
         kernel: Kernel, loop: any EventLoop, wal: WALThread, threads: JobThreads, worker: StorageWorker,
-        logger: Logger, failed: @escaping (StorageError) -> Void
+        runner: HandlerRunner, logger: Logger, failed: @escaping (StorageError) -> Void
     ) {
         loop.preconditionInEventLoop()
         self.kernel = kernel
@@ -40,6 +41,7 @@ final class NodeRuntime {
         self.wal = wal
         self.threads = threads
         self.worker = worker
+        self.runner = runner
         self.failed = failed
         self.logger = logger
     }
@@ -119,6 +121,8 @@ final class NodeRuntime {
         }
         for job in kernel.output.jobs { start(job) }
         kernel.output.jobs = []
+        for call in kernel.output.calls { runner.run(call) }
+        kernel.output.calls = []
         if let failure = kernel.output.failure { failed(failure) }
         let dials = kernel.output.dials
         kernel.output.dials = []

@@ -27,12 +27,16 @@ public enum ClientRequest: Equatable, Sendable {
     case changeMembers(ServerUID, MemberChange, waits: Bool, timeoutMilliseconds: UInt32)
     /// Begins a session with the cluster. Answered by `sessionOpened` by the leader, by a follower with `notLeader`. A
     /// request that is repeated begins one more, which ends by itself.
-    case openSession(ServerUID, timeoutMilliseconds: UInt32)
+    ///
+    /// `home` is the node that the client counts as its own, if it has one.
+    case openSession(ServerUID, home: NodeName?, timeoutMilliseconds: UInt32)
     /// The client of these sessions lives. Answered by `done` by the leader, by a follower with `notLeader`.
     case keepSessions(ServerUID, [UInt64])
     /// The client of these sessions needs them no more. Answered by `done` by the leader as soon as their end is in its
     /// log, by a follower with `notLeader`.
     case endSessions(ServerUID, [UInt64])
+    /// Tells the member's own part of the machine something. Answered by `auxReply`, or with `waits` unset by `done`.
+    case auxCommand(ServerUID, ByteBuffer, waits: Bool)
     /// Deletes the cluster that the server leads, with all that it holds. Answered by `done` once that is committed and
     /// applied, and with `timeout` when it was not in time: it may still come. A cluster that is being deleted already
     /// is waited for.
@@ -82,6 +86,7 @@ public enum ClientRequest: Equatable, Sendable {
         case .openSession: .openSession
         case .keepSessions: .keepSessions
         case .endSessions: .endSessions
+        case .auxCommand: .auxCommand
         case .deleteCluster: .deleteCluster
         }
     }
@@ -96,8 +101,15 @@ public enum ClientRequest: Equatable, Sendable {
         case .startCluster(let request): request.encode(into: &buffer)
         case .listClusters(let name): buffer.writeText(name?.description ?? "")
         case .members(let server), .triggerElection(let server): buffer.writeIdentifier(server)
-        case .takeSnapshot(let server, let timeout), .openSession(let server, let timeout),
-            .deleteCluster(let server, let timeout):
+        case .openSession(let server, let home, let timeout):
+            buffer.writeIdentifier(server)
+            buffer.writeText(home?.description ?? "")
+            buffer.writeLittle(timeout)
+        case .auxCommand(let server, let command, let waits):
+            buffer.writeIdentifier(server)
+            buffer.writeBool(waits)
+            buffer.writeBlock(command)
+        case .takeSnapshot(let server, let timeout), .deleteCluster(let server, let timeout):
             buffer.writeIdentifier(server)
             buffer.writeLittle(timeout)
         case .changeMembers(let server, let change, let waits, let timeout):
@@ -143,7 +155,14 @@ public enum ClientRequest: Equatable, Sendable {
             return .changeMembers(
                 try reader.identifier(), try MemberChange(from: &reader), waits: try reader.bool(),
                 timeoutMilliseconds: try reader.integer())
-        case .openSession: return .openSession(try reader.identifier(), timeoutMilliseconds: try reader.integer())
+        case .openSession:
+            return .openSession(
+                try reader.identifier(), home: try reader.optionalNodeName(),
+                timeoutMilliseconds: try reader.integer())
+        case .auxCommand:
+            let server: ServerUID = try reader.identifier()
+            let waits = try reader.bool()
+            return .auxCommand(server, try reader.block(limit: Limits.commandBytesMax), waits: waits)
         case .keepSessions:
             return .keepSessions(try reader.identifier(), try reader.sessions())
         case .endSessions: return .endSessions(try reader.identifier(), try reader.sessions())

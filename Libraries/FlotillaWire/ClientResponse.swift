@@ -9,6 +9,8 @@ public enum ClientResponse: Equatable, Sendable {
     case nodeOverview(NodeOverview)
     case memberChanged(MemberChanged)
     case sessionOpened(SessionOpened)
+    /// What a member's own part of the machine replied.
+    case auxReply(ByteBuffer)
     case done
     case error(FlotillaError)
 
@@ -22,6 +24,7 @@ public enum ClientResponse: Equatable, Sendable {
         case .nodeOverview: .nodeOverview
         case .memberChanged: .memberChanged
         case .sessionOpened: .sessionOpened
+        case .auxReply: .auxReply
         case .done: .done
         case .error: .error
         }
@@ -37,6 +40,7 @@ public enum ClientResponse: Equatable, Sendable {
         case .nodeOverview(let value): value.encode(into: &buffer)
         case .memberChanged(let value): value.encode(into: &buffer)
         case .sessionOpened(let value): value.encode(into: &buffer)
+        case .auxReply(let bytes): buffer.writeBlock(bytes)
         case .done: break
         case .error(let value): value.encode(into: &buffer)
         }
@@ -53,6 +57,7 @@ public enum ClientResponse: Equatable, Sendable {
         case .nodeOverview: return .nodeOverview(try NodeOverview(from: &reader))
         case .memberChanged: return .memberChanged(try MemberChanged(from: &reader))
         case .sessionOpened: return .sessionOpened(try SessionOpened(from: &reader))
+        case .auxReply: return .auxReply(try reader.block(limit: Limits.commandBytesMax))
         case .done: return .done
         case .error: return .error(try FlotillaError(from: &reader))
         default: return nil

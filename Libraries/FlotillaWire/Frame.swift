@@ -68,6 +68,9 @@ public enum FrameType: UInt8, Sendable, CaseIterable {
     case deleteCluster = 98
     case keepSessions = 100
     case endSessions = 101
+    case sessionEvents = 102
+    case auxCommand = 103
+    case auxReply = 104
 }
 
 extension FrameType {

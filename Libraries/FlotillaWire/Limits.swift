@@ -28,6 +28,10 @@ public enum Limits {
     /// How far a command's serial may be above the lowest one of its session that is open: as many as a connection may
     /// have open, so that a client that pipelines needs no second session.
     public static let openCommandsPerSession: UInt64 = 8_192
+    /// How many events one frame to a session may hold.
+    public static let eventsPerFrame = 4_096
+    /// How long the name of a timer, or of a handler that machines call, may be.
+    public static let effectNameBytes = 255
     /// How many sessions one request, or one entry of the log, may name.
     public static let sessionsPerRequest = 1_024
     /// How many members a cluster may have.

@@ -148,6 +148,13 @@ public struct WireReader: Sendable {
         do { return try NodeName(text) } catch { throw WireError(.malformed, error.description) }
     }
 
+    /// Takes a name, checking its rule; `nil` where there is an empty one.
+    public mutating func optionalNodeName() throws(WireError) -> NodeName? {
+        let text = try string()
+        if text.isEmpty { return nil }
+        do { return try NodeName(text) } catch { throw WireError(.malformed, error.description) }
+    }
+
     /// Takes a name, checking its rule.
     public mutating func clusterName() throws(WireError) -> ClusterName {
         let text = try string()

@@ -198,7 +198,8 @@ private struct Fickle: StateMachine {
         let pending = try #require(try server.machine.answer(query, at: context, into: &buffer))
         let link = try #require(client.link)
         func read(_ correlation: UInt64) -> WaitingEntryRead {
-            WaitingEntryRead(link: link, correlation: correlation, query: query, context: context, pending: pending)
+            let asked = WaitingEntryRead.Query(link: link, correlation: correlation, query: query, context: context)
+            return WaitingEntryRead(reader: .query(asked), pending: pending)
         }
         let put = encoded(KeyValue.Command.put(Self.a, ByteBuffer(string: "newer"), ifIndex: nil))
         client.submit([put], to: server.uid)

@@ -27,6 +27,7 @@ final class KernelFleet {
         var wires: [LinkID: Wire] = [:]
         /// What its kernel wants to have done in the background.
         var jobs: [StorageJob] = []
+        var calls: [HandlerCall] = []
         /// What its kernel has said.
         var events: [KernelEvent] = []
         /// Why it wants to end, if it does.
@@ -128,6 +129,7 @@ final class KernelFleet {
         node.events += output.events
         if let failure = output.failure { node.failure = failure }
         node.jobs += output.jobs
+        node.calls += output.calls
         if !output.records.isEmpty { write(output.records, on: node) }
         for link in output.links { send(link, from: node) }
         for dial in output.dials { connect(dial, from: node) }

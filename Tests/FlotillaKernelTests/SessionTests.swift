@@ -24,7 +24,7 @@ import Testing
     }
 
     private func open(_ client: TestClient, at server: ServerUID) -> ClientResponse? {
-        client.response(client.ask(.openSession(server, timeoutMilliseconds: 5_000)))
+        client.response(client.ask(.openSession(server, home: nil, timeoutMilliseconds: 5_000)))
     }
 
     private func session(_ client: TestClient, at server: ServerUID) throws -> UInt64 {
@@ -77,11 +77,16 @@ import Testing
         let (silent, kept) = (try session(client, at: server), try session(client, at: server))
         for _ in 0..<4 {
             fleet.run(milliseconds: 4_000)
-            #expect(client.response(client.ask(.keepSessions(server, [kept, 999]))) == .done)
+            #expect(client.response(client.ask(.keepSessions(server, [kept]))) == .done)
         }
         for number in 1...3 {
             #expect(fleet.server("c", on: number)?.machine.sessions.ids == [kept], "on every member")
         }
+        guard case .error(let gone)? = client.response(client.ask(.keepSessions(server, [kept, silent]))) else {
+            Issue.record("a session that ended is kept")
+            return
+        }
+        #expect(gone.code == .sessionExpired)
         let refused = add(1, as: 1, of: silent, client, to: server)
         #expect(client.rejection(refused)?.code == .sessionExpired)
         #expect(client.number(add(1, as: 1, of: kept, client, to: server)) == 1)
@@ -131,7 +136,7 @@ import Testing
         let follower = leader % 3 + 1
         let other = fleet.client(of: fleet[follower])
         for request in [
-            ClientRequest.openSession(try uid(follower, fleet), timeoutMilliseconds: 1_000),
+            ClientRequest.openSession(try uid(follower, fleet), home: nil, timeoutMilliseconds: 1_000),
             .keepSessions(try uid(follower, fleet), [1]), .endSessions(try uid(follower, fleet), [1]),
         ] {
             guard case .error(let refusal)? = other.response(other.ask(request)) else {
@@ -147,7 +152,7 @@ import Testing
         let server = try uid(leader, fleet)
         let client = fleet.client(of: fleet[leader])
         for other in 1...3 where other != leader { fleet.cut(fleet[leader], fleet[other]) }
-        let number = client.ask(.openSession(server, timeoutMilliseconds: 100))
+        let number = client.ask(.openSession(server, home: nil, timeoutMilliseconds: 100))
         #expect(fleet.run { client.response(number) != nil })
         guard case .error(let error)? = client.response(number) else {
             Issue.record("\(String(describing: client.response(number)))")

@@ -16,6 +16,8 @@ final class TestClient {
     private(set) var responses: [UInt64: ClientResponse] = [:]
     private(set) var results: [UInt64: (index: LogIndex, reply: ByteBuffer)] = [:]
     private(set) var rejections: [UInt64: FlotillaError] = [:]
+    /// What its sessions were told.
+    private(set) var events: [SessionID: [SessionEvents.Event]] = [:]
 
     init(fleet: KernelFleet, node: KernelFleet.Node) {
         self.fleet = fleet
@@ -63,6 +65,10 @@ final class TestClient {
                 var reader = WireReader(body)
                 let batch = try Rejections(from: &reader)
                 for correlation in batch.correlations { rejections[correlation] = batch.error }
+            case .sessionEvents:
+                var reader = WireReader(body)
+                let told = try SessionEvents(from: &reader)
+                events[told.session, default: []] += told.events
             default: responses[number] = try ClientResponse.decode(type, body: body)
             }
         } catch { Issue.record("\(error)") }

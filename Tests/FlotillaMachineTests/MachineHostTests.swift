@@ -155,7 +155,7 @@ struct MachineHostTests {
         for number in [10, 1, 20] as [Int64] { run.append(number) }
         try server.apply(run.bytes)
         func append(_ number: Int64) -> Effect {
-            .append(ByteBuffer(integer: number, endianness: .little))
+            .append(ByteBuffer(integer: number, endianness: .little), .none)
         }
         #expect(server.effects.list == [append(1), append(2)])
         server.effects.add(append(7))

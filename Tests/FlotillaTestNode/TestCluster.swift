@@ -214,7 +214,9 @@ public final class TestLeader<Machine: StateMachine>: Sendable {
                             member: cluster.uid(node), index: 9, term: 2, leader: cluster.server(node))))
             ]
         case .openSession: [.respond(.sessionOpened(SessionOpened(id: beginSession(), leaseMilliseconds: 60_000)))]
-        case .transferLeadership, .triggerElection, .takeSnapshot, .keepSessions, .endSessions, .deleteCluster:
+        case .auxCommand(_, let command, waits: true): [.respond(.auxReply(command))]
+        case .transferLeadership, .triggerElection, .takeSnapshot, .keepSessions, .endSessions, .auxCommand,
+            .deleteCluster:
             [.respond(.done)]
         }
     }

@@ -25,6 +25,7 @@ extension Message {
             let (server, term, results) = try results(body)
             return .answers(server: server, term: term, results)
         case .rejections: return .rejections(try Rejections(from: &reader))
+        case .sessionEvents: return .events(try SessionEvents(from: &reader))
         case .queries:
             var items: [Item] = []
             let (target, consistency) = try QueryBatch.decode(body) {

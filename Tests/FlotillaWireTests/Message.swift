@@ -11,6 +11,7 @@ enum Message: Equatable {
     case results(server: ServerUID, term: Term, [Result])
     case answers(server: ServerUID, term: Term, [Result])
     case rejections(Rejections)
+    case events(SessionEvents)
     case queries(target: ServerUID, QueryConsistency, [Item])
     case request(ClientRequest)
     case response(ClientResponse)
@@ -47,6 +48,7 @@ enum Message: Equatable {
         case .answers(let server, let term, let results):
             write(.answers) { Self.write(results, by: server, term, into: &$0) }
         case .rejections(let rejections): write(.rejections) { rejections.encode(into: &$0) }
+        case .events(let events): write(.sessionEvents) { events.encode(into: &$0) }
         case .queries(let target, let consistency, let items):
             write(.queries) { Self.write(items, consistency, to: target, into: &$0) }
         case .request(let request): write(request.frameType) { request.encodeBody(into: &$0) }

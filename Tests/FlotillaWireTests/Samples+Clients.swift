@@ -116,8 +116,11 @@ extension Sample {
                     uid(1), .add(on: node(4).name, .promotable(target: .zero)), waits: true,
                     timeoutMilliseconds: 3_000))),
         Sample(
-            "open-session", "begin a session within three seconds", correlation: 31,
-            .request(.openSession(uid(1), timeoutMilliseconds: 3_000))),
+            "open-session", "begin a session within three seconds, for a client at n2", correlation: 31,
+            .request(.openSession(uid(1), home: node(2).name, timeoutMilliseconds: 3_000))),
+        Sample(
+            "aux-command", "tell the member's own part of the machine \"x\", and wait for what it replies",
+            correlation: 34, .request(.auxCommand(uid(1), ByteBuffer(string: "x"), waits: true))),
         Sample(
             "keep-sessions", "the client of two sessions lives", correlation: 32,
             .request(.keepSessions(uid(1), [17, 90]))),
@@ -176,6 +179,18 @@ extension Sample {
             "node-overview", "a node with one peer that is down and two servers, one of them halted",
             correlation: 25, .response(.nodeOverview(overview))),
         Sample("done", "a request is carried out", correlation: 26, .response(.done)),
+        Sample(
+            "aux-reply", "the member's own part replied \"yes\"", correlation: 34,
+            .response(.auxReply(ByteBuffer(string: "yes")))),
+        Sample(
+            "session-events", "session 41 gets an event of the machine, a reply to what it appended, and a farewell",
+            .events(
+                SessionEvents(
+                    server: uid(1), session: SessionID(41),
+                    events: [
+                        .message(ByteBuffer(string: "hello"), .event),
+                        .applied(correlation: 7, index: 90, reply: ByteBuffer(string: "done")), .deposed,
+                    ]))),
         Sample(
             "session-opened", "session 41, which lives for a minute without a sign", correlation: 31,
             .response(.sessionOpened(SessionOpened(id: 41, leaseMilliseconds: 60_000)))),

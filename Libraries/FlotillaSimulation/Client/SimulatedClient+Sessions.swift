@@ -41,7 +41,7 @@ extension SimulatedClient {
         correlation += 1
         let number = correlation
         opening = (number, target.node)
-        ask(.openSession(target.uid, timeoutMilliseconds: 1_000), as: number, of: target.node)
+        ask(.openSession(target.uid, home: nil, timeoutMilliseconds: 1_000), as: number, of: target.node)
         world.scheduler.after(1_200_000_000) { [self] in
             guard opening?.correlation == number else { return }
             opening = nil

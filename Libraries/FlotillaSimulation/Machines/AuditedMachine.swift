@@ -78,6 +78,24 @@ final class AuditedMachine: HostedMachine {
         try machine.answer(query, at: context, into: &buffer)
     }
 
+    // MARK: Beside the log
+
+    override func entered(_ role: MachineRole, effects: inout Effects) { machine.entered(role, effects: &effects) }
+
+    override func tick(at time: LeaderTime, effects: inout Effects) { machine.tick(at: time, effects: &effects) }
+
+    override func installed(at index: LogIndex, replacing old: HostedMachine, effects: inout Effects) {
+        machine.installed(at: index, replacing: (old as? AuditedMachine)?.machine ?? old, effects: &effects)
+    }
+
+    override func tellAux(
+        _ event: RawAuxEvent, at context: AuxContext, effects: inout Effects
+    ) throws(WireError) -> ByteBuffer? { try machine.tellAux(event, at: context, effects: &effects) }
+
+    override var hasAux: Bool { machine.hasAux }
+
+    override var versions: ClosedRange<MachineVersion> { machine.versions }
+
     // MARK: Snapshots
 
     /// The machine's own pieces behind one that says after which entry this is the state, and the chain there.
