@@ -37,7 +37,7 @@ let libraries: [Target] = [
         name: "FlotillaMachine", dependencies: ["FlotillaWire", nioCore], path: "Libraries/FlotillaMachine",
         swiftSettings: swift),
     .target(
-        name: "FlotillaMachines", dependencies: ["FlotillaMachine", "FlotillaWire", nioCore],
+        name: "FlotillaMachines", dependencies: ["FlotillaMachine", "FlotillaWire", nioCore, deque],
         path: "Libraries/FlotillaMachines", swiftSettings: swift),
     .target(
         name: "FlotillaKernel",
@@ -60,7 +60,10 @@ let libraries: [Target] = [
         ],
         path: "Libraries/FlotillaSimulation", swiftSettings: swift),
     .target(
-        name: "FlotillaClient", dependencies: ["FlotillaWire", "FlotillaMachine", nioCore, nioPosix, deque, logging],
+        name: "FlotillaClient",
+        dependencies: [
+            "FlotillaWire", "FlotillaMachine", "FlotillaMachines", nioCore, nioPosix, deque, logging,
+        ],
         path: "Libraries/FlotillaClient", swiftSettings: swift),
 ]
 

@@ -62,6 +62,13 @@ extension ClientCore {
         keepSession(of: cluster)
     }
 
+    /// A leader knows where the session's client is.
+    func isAttached(_ cluster: ClusterRoute, to leader: Target) {
+        let wasElsewhere = cluster.session.attachedTo != leader.uid
+        cluster.session.attachedTo = leader.uid
+        if wasElsewhere { yield(.interrupted, of: cluster) }
+    }
+
     /// Lets go of whoever takes messages.
     func endMessages() {
         for cluster in clusters {

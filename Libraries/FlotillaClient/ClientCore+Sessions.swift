@@ -131,7 +131,7 @@ extension ClientCore {
                 switch result {
                 case .success:
                     cluster.session.keepIsDue = false
-                    cluster.session.attachedTo = leader.uid
+                    self.isAttached(cluster, to: leader)
                 case .failure(let error): self.keepingFailed(error, cluster, leader)
                 }
             })

@@ -8,6 +8,8 @@ public enum SessionMessage<Machine: StateMachine>: Sendable {
     case message(Machine.Message, mark: MessageMark)
     /// A command that the machine has appended for the session was applied.
     case applied(correlation: UInt64, index: LogIndex, reply: Machine.Reply)
+    /// The connection or the leader has changed: what was told in between may be lost.
+    case interrupted
     /// Another session has taken the place of the one before: what is told to that is told to nobody.
     case sessionChanged(SessionID)
 }
@@ -16,6 +18,7 @@ extension SessionMessage {
     /// Reads a message; `nil` for one that is for the client alone.
     fileprivate init?(_ raw: RawSessionMessage) throws(FlotillaError) {
         switch raw {
+        case .interrupted: self = .interrupted
         case .sessionChanged(let session): self = .sessionChanged(session)
         case .event(.message(let bytes, let mark)):
             self = .message(try decode(bytes, as: Machine.Message.self, what: "a message"), mark: mark)
@@ -55,6 +58,7 @@ public struct SessionMessages<Machine: StateMachine>: AsyncSequence, Sendable {
 /// A message to a session in the machine's encoding.
 enum RawSessionMessage: Sendable {
     case event(SessionEvents.Event)
+    case interrupted
     case sessionChanged(SessionID)
 }
 

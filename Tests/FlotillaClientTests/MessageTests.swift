@@ -44,6 +44,7 @@ struct MessageTests {
             switch try await messages.next() {
             case .message(let number, let mark): return "\(number)\(mark.contains(.event) ? "!" : "")"
             case .applied(let correlation, let index, let reply): return "\(correlation) at \(index): \(reply)"
+            case .interrupted: return "a gap"
             case .sessionChanged(let session): return "session \(session)"
             case nil: return "the end"
             }
@@ -102,10 +103,12 @@ struct MessageTests {
             await bench.nodes[1].wait { $0.contains(where: \.isKeep) }
             bench.nodes[1].broadcast(frame(message(4), from: bench.nodes[1], in: bench))
             var taken = messages.makeAsyncIterator()
+            #expect(await next(&taken) == "a gap")
             #expect(await next(&taken) == "4")
             // And again when the connection is lost.
             bench.nodes[1].dropConnections()
             await bench.nodes[1].wait { $0.count(where: \.isKeep) == 2 }
+            #expect(await next(&taken) == "a gap")
         }
     }
 

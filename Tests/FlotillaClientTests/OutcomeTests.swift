@@ -33,6 +33,7 @@ struct OutcomeTests {
                 await code { _ = try await bench.adder.process(1, timeout: .milliseconds(150)) } == .outcomeUnknown)
             let took = ContinuousClock.now - began
             #expect(took >= .milliseconds(150))
+            await bench.nodes[0].wait { $0.contains { !$0.commands.isEmpty } }
             #expect(bench.nodes[0].commands.count == 1)
         }
     }

@@ -9,9 +9,9 @@ struct ShippedMachinesTests {
         MachineConfiguration(cluster: try ClusterName("test"))
     }
 
-    @Test("The key-value machine and the counter are registered")
+    @Test("The machines that come with it are registered")
     func names() throws {
-        #expect(MachineRegistry.shipped.names == ["counter", "kv"])
+        #expect(MachineRegistry.shipped.names == ["counter", "kv", "queue"])
         #expect(
             try MachineRegistry.shipped.makeMachine(named: "kv", configuration: configuration())
                 is MachineHost<KeyValue>)

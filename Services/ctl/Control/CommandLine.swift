@@ -102,6 +102,7 @@ struct FlotillaCommand: ParsableCommand {
             ClusterCommand.self, MemberCommand.self, LeaderCommand.self, TransferLeadershipCommand.self,
             TriggerElectionCommand.self, SnapshotCommand.self, PutCommand.self, GetCommand.self, DeleteCommand.self,
             ListCommand.self,
-            CounterCommand.self, ImportCommand.self, OverviewCommand.self, BenchCommand.self, DoctorCommand.self,
+            CounterCommand.self, QueueCommand.self, ImportCommand.self, OverviewCommand.self, BenchCommand.self,
+            DoctorCommand.self,
         ])
 }
