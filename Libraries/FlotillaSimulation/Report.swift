@@ -18,6 +18,8 @@ package struct Report: Equatable, Sendable {
     /// Copies of commands that were sent while they were open, and when nobody waited for them any more.
     package var copies = 0
     package var ghosts = 0
+    /// Entries by which machines were told of timers, sessions and nodes.
+    package var machineEvents: UInt64 = 0
 
     package var elections = 0
     package var preVotes: UInt64 = 0
@@ -62,6 +64,7 @@ package struct Report: Equatable, Sendable {
         snapshotsInstalled += counters.snapshotsInstalled
         entriesFetched += counters.entriesFetched
         leadershipsLeft += counters.leadershipsLeft
+        machineEvents += counters.machineEvents
     }
 
     mutating func note(_ recovery: RecoveryReport) {
@@ -116,7 +119,7 @@ package struct Report: Equatable, Sendable {
             ("entries read from segments", Int(entriesFetched)),
             ("queries answered by followers", followerReads), ("sessions begun", sessions),
             ("rejections for a session that ended", expiredSessions), ("commands sent once more", copies),
-            ("commands sent when nobody waited", ghosts),
+            ("commands sent when nobody waited", ghosts), ("machines told of timers and sessions", Int(machineEvents)),
             ("configurations searched in histories", configurationsSearched),
             ("histories left undecided", undecidedHistories),
         ]
@@ -136,6 +139,7 @@ package struct Report: Equatable, Sendable {
         expiredSessions += other.expiredSessions
         copies += other.copies
         ghosts += other.ghosts
+        machineEvents += other.machineEvents
         elections += other.elections
         preVotes += other.preVotes
         candidacies += other.candidacies

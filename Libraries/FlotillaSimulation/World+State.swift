@@ -85,6 +85,21 @@ extension World {
         }
     }
 
+    /// Whether the machines have been told of all timers that they had set, and of all sessions that they watched and that
+    /// are no more.
+    var machinesWaitForNothing: Bool {
+        plan.options.clusters.indices.allSatisfy { cluster in
+            guard let leader = leader(of: cluster)?.server else { return false }
+            return leader.machine.overview.allSatisfy { value in
+                switch value.name {
+                case AppendList.armedName: value.value == 0
+                case AppendList.watchedName: leader.machine.sessions.contains(value.value)
+                default: true
+                }
+            }
+        }
+    }
+
     /// Asks the machine of every member for everything that clients can read: all must say the same.
     func compareMachines() {
         for (cluster, options) in plan.options.clusters.enumerated() {

@@ -173,6 +173,9 @@ package final class World {
             }
         }
         guard advance(for: Self.healLimit, until: { open == 0 && self.areEqual }) else { return late("agree") }
+        guard advance(for: Self.healLimit, until: { self.machinesWaitForNothing && self.areEqual }) else {
+            return late("tell their machines what they wait for")
+        }
         note("the end")
         compareMachines()
         return violation ?? judgeHistory()
