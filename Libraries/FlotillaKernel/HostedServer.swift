@@ -23,7 +23,9 @@ package final class HostedServer {
 
     package internal(set) var applied: LogIndex = .zero
     var appliedTerm: Term = .zero
-    var machineVersion: MachineVersion = 0
+    package internal(set) var machineVersion: MachineVersion = 0
+    /// Where the last entry stands by which this leader has raised it.
+    var versionProposedAt: LogIndex = .zero
     /// Up to here everything was applied before the last restart: effects are not issued again.
     let replayedThrough: LogIndex
     /// The last-applied index that was written to the log of the node.

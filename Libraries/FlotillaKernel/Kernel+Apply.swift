@@ -85,6 +85,7 @@ extension Kernel {
         } catch {
             server.applied = max(server.applied, error.index.previous)
             halt(server, error)
+            if error.isOfVersion { leaveToNewer(server) }
         }
         server.counters.entriesApplied += UInt64(server.applied.next - first)
         if server.applied > server.replayedThrough { for effect in issued.list { effects.add(effect) } }
@@ -102,6 +103,12 @@ extension Kernel {
         reject(server.displaced.takeAll().map(\.waiter), by: server, halted(server, failure))
         refuseSnapshots(of: server, halted(server, failure))
         for ticket in server.reads.takeAllReady() { refuse(ticket, of: server, halted(server, failure)) }
+    }
+
+    /// The code of this node is too old, or too new, for what the cluster runs: it keeps the log, and others lead.
+    func leaveToNewer(_ server: HostedServer) {
+        if server.core.role == .leader { stepAside(server) }
+        bar(server)
     }
 
     // MARK: Replies

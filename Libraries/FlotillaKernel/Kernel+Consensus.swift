@@ -77,7 +77,7 @@ extension Kernel {
 
     private func appendNoop(at index: LogIndex, for server: HostedServer) {
         var body = ByteBuffer()
-        body.writeLittle(server.machineVersion.rawValue)
+        body.writeLittle(versionToRun(server).rawValue)
         append(.noop, body: body, at: index, for: server)
     }
 

@@ -55,6 +55,7 @@ extension Kernel {
         for case let server? in servers where server.failure == nil && !server.storage.isRestoring {
             if server.machine.hasAux { tellAux(.tick, of: server) }
             guard server.core.role == .leader, server.core.readyToServe else { continue }
+            raiseVersion(of: server)
             var effects = Effects()
             server.machine.tick(at: LeaderTime(nanosecondsSince1970: wallClock), effects: &effects)
             issue(effects, of: server)

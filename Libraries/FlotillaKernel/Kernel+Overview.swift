@@ -56,6 +56,7 @@ extension Kernel {
             NamedValue("commit_index", server.core.commitIndex.rawValue),
             NamedValue("applied_index", server.applied.rawValue),
             NamedValue("memory_table_bytes", UInt64(clamping: server.table.byteCount)),
+            NamedValue("machine_version", UInt64(server.machineVersion.rawValue)),
             NamedValue("members", UInt64(server.core.configuration.members.count)),
             NamedValue("voters", UInt64(server.core.configuration.voters.count)),
         ]

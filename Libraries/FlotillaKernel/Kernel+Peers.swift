@@ -71,6 +71,7 @@ extension Kernel {
             if let old = peer.link { drop(old, of: peer, reason: "it was started again") }
             peer.incarnation = node.incarnation
             peer.address = node.address
+            peer.machines.removeAll()
             output.records.append(
                 .peer(
                     KnownPeer(
@@ -112,6 +113,7 @@ extension Kernel {
         peer.nextPing = now
         peer.lastAnswer = now
         becameUp(peer)
+        tellMachines(to: peer)
     }
 
     /// Closes a connection that is not wanted; what was sent on it before still arrives.
@@ -270,6 +272,7 @@ extension Kernel {
         case .deleteServer(let cluster): deleteUnformed(cluster)
         case .unknownServer(let uid, let cluster): isUnknown(uid, of: cluster, on: peer)
         case .clustersDeleted(let clusters): wereDeleted(clusters, on: peer)
+        case .machines(let machines): receive(machines, from: peer)
         case .serversLost(let servers): areLost(servers, on: peer)
         case .snapshotRequest(let request): receive(request, from: peer)
         case .snapshotPart(let part): receive(part, from: peer)

@@ -255,6 +255,12 @@ extension Kernel {
         do throws(WireError) { machine = try restorer.finish() } catch {
             throw StorageError(.machine, "the machine refuses what is in \(file.path): \(error)")
         }
+        let version = metadata?.machineVersion ?? server.machineVersion
+        guard machine.versions.contains(version) || version == 0 else {
+            let next = (metadata?.index ?? server.applied).next
+            halt(server, MachineFailure(index: next, needs: version, of: machine.versions))
+            return leaveToNewer(server)
+        }
         if let metadata {
             install(machine, file, metadata, for: server)
         } else {

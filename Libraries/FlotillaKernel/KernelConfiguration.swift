@@ -45,6 +45,8 @@ public struct KernelConfiguration: Sendable {
     public var sessionLease: Duration = .seconds(60)
     /// How many client sessions a cluster may have; further ones are refused as `busy`.
     public var sessionsPerCluster = 10_000
+    /// When a cluster runs a higher version of its machine.
+    public var machineUpgrade = MachineUpgrade.all
     /// How often a node whose member missed the start is asked to make up for it.
     public var lateStartInterval: Duration = .seconds(1)
     /// How long a connection may stay without a hello.

@@ -34,6 +34,9 @@ final class Peer {
     var pingSequence: UInt64 = 0
     var digestMismatches = 0
 
+    /// The machines that it has, and the versions of each that it can run, as it said last.
+    var machines: [String: ClosedRange<MachineVersion>] = [:]
+
     /// The sum over shared clusters that pings carry, and how many they are.
     var digest: UInt64 = 0
     var sharedServers: [HostedServer] = []

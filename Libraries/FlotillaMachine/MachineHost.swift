@@ -7,13 +7,26 @@ public struct MachineFailure: Error, Sendable, CustomStringConvertible {
     public var index: LogIndex
     /// What went wrong, for people.
     public var message: String
+    /// Whether the machine can't run the version that its cluster runs: other code may.
+    public var isOfVersion = false
     /// Index and message.
     public var description: String { "at index \(index): \(message)" }
 
     /// A failure of these parts.
-    public init(index: LogIndex, message: String) {
+    public init(index: LogIndex, message: String, isOfVersion: Bool = false) {
         self.index = index
         self.message = message
+        self.isOfVersion = isOfVersion
+    }
+
+    /// A failure because a version of the machine is needed that the code can't run.
+    public init(
+        index: LogIndex, needs version: MachineVersion, of versions: ClosedRange<MachineVersion>
+    ) {
+        let range = "\(versions.lowerBound) to \(versions.upperBound)"
+        self.init(
+            index: index, message: "the cluster runs version \(version) of the machine, this node has \(range)",
+            isOfVersion: true)
     }
 }
 

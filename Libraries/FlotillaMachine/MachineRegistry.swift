@@ -4,21 +4,28 @@ import FlotillaWire
 /// and on the wire, so it must stay the same for as long as such a cluster exists.
 public struct MachineRegistry: Sendable {
     private var factories: [String: @Sendable (MachineConfiguration) throws -> sending HostedMachine] = [:]
+    private var ranges: [String: ClosedRange<MachineVersion>] = [:]
 
     /// No machines.
     public init() {}
 
     /// Adds a machine under a name; a machine that had the name before is replaced.
     public mutating func register<Machine: StateMachine>(_ type: Machine.Type, as name: String) {
+        ranges[name] = Machine.versions
         factories[name] = { MachineHost(try Machine(configuration: $0), aux: Machine.makeAux(configuration: $0)) }
     }
 
     /// Adds machines that are hosted in another way than machines usually are.
     package mutating func register(
-        _ name: String, _ make: @escaping @Sendable (MachineConfiguration) throws -> sending HostedMachine
+        _ name: String, versions: ClosedRange<MachineVersion> = 0...0,
+        _ make: @escaping @Sendable (MachineConfiguration) throws -> sending HostedMachine
     ) {
+        ranges[name] = versions
         factories[name] = make
     }
+
+    /// The versions of a machine that can be run; `nil` for one that is not registered.
+    public func versions(of name: String) -> ClosedRange<MachineVersion>? { ranges[name] }
 
     /// The registered names in order.
     public var names: [String] { factories.keys.sorted() }

@@ -81,7 +81,11 @@ extension StateMachine {
     mutating func change(
         _ version: inout MachineVersion, to next: MachineVersion?, _ header: EntryHeader, _ effects: inout Effects
     ) throws(MachineFailure) {
-        guard let next, next != version else { return }
+        // A leader that does not know of a rise yet may say less than the one before it.
+        guard let next, next > version || !Self.versions.contains(version) else { return }
+        guard Self.versions.contains(max(next, version)) else {
+            throw MachineFailure(index: header.index, needs: max(next, version), of: Self.versions)
+        }
         let old = version
         version = next
         try tell(.versionChanged(from: old, to: next), header, version: next, effects: &effects)

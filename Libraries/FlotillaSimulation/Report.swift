@@ -20,6 +20,9 @@ package struct Report: Equatable, Sendable {
     package var ghosts = 0
     /// Entries by which machines were told of timers, sessions and nodes.
     package var machineEvents: UInt64 = 0
+    /// The versions by which machines have risen, and servers whose code was too old for a while.
+    package var versionsRisen: UInt64 = 0
+    package var oldServers = 0
 
     package var elections = 0
     package var preVotes: UInt64 = 0
@@ -120,6 +123,7 @@ package struct Report: Equatable, Sendable {
             ("queries answered by followers", followerReads), ("sessions begun", sessions),
             ("rejections for a session that ended", expiredSessions), ("commands sent once more", copies),
             ("commands sent when nobody waited", ghosts), ("machines told of timers and sessions", Int(machineEvents)),
+            ("versions that machines rose by", Int(versionsRisen)), ("servers whose code was too old", oldServers),
             ("configurations searched in histories", configurationsSearched),
             ("histories left undecided", undecidedHistories),
         ]
@@ -140,6 +144,8 @@ package struct Report: Equatable, Sendable {
         copies += other.copies
         ghosts += other.ghosts
         machineEvents += other.machineEvents
+        versionsRisen += other.versionsRisen
+        oldServers += other.oldServers
         elections += other.elections
         preVotes += other.preVotes
         candidacies += other.candidacies

@@ -111,6 +111,11 @@ extension World {
             if Set(members.map { $0.server.machine.sessions.encodedPieces() }).count > 1 {
                 fail(.stateMachineSafety, "the sessions of \(clusterNames[cluster]) differ")
             }
+            if Set(members.map { $0.server.machine.overview.first { $0.name == AppendList.digestName }?.value }).count
+                > 1
+            {
+                fail(.stateMachineSafety, "the machines of \(clusterNames[cluster]) have run different versions")
+            }
             for key in 0..<plan.options.keys {
                 let work = WorkDrawer.lastWord(of: options.machine, key: key)
                 let answers = members.map { answer(of: $0.server, on: $0.host, to: work) }

@@ -1,5 +1,6 @@
 import FlotillaConsensus
 import FlotillaKernel
+import FlotillaMachine
 import FlotillaStorage
 import FlotillaWire
 import NIOCore
@@ -75,6 +76,11 @@ package final class World {
     /// How much of the time with faults is over, in thousandths.
     var progress: Int { Int(min(1_000, scheduler.now * 1_000 / plan.options.activeNanoseconds)) }
 
+    /// The newest version of machines that whatever is started now can run: releases come while faults happen.
+    var newestVersion: MachineVersion {
+        plan.options.upgrades ? MachineVersion(UInt32(min(3, progress / 250))) : 0
+    }
+
     /// Whether so much was asked that more would only take time.
     var isRich: Bool { history.count > 1_500 }
 
@@ -145,6 +151,7 @@ package final class World {
         note("everything is healed")
         faults.heal()
         guard violation == nil else { return violation }
+        for computer in computers { computer.upgrade() }
         let healed = scheduler.now
         guard advance(for: Self.healLimit, until: { self.owner.hasStartedAll && self.allClustersServe }) else {
             return late("serve again")
@@ -178,6 +185,9 @@ package final class World {
         }
         note("the end")
         compareMachines()
+        for cluster in plan.options.clusters.indices {
+            report.versionsRisen += UInt64(leader(of: cluster)?.server.machineVersion.rawValue ?? 0)
+        }
         return violation ?? judgeHistory()
     }
 
@@ -244,7 +254,11 @@ package final class World {
     func heard(_ event: KernelEvent, from host: Int) {
         switch event {
         case .machineHalted(let server, let reason):
-            guard !isRemoved(server, from: host) else { break }
+            if isRemoved(server, from: host) { break }
+            guard !isTooOld(server, on: host) else {
+                report.oldServers += 1
+                break
+            }
             fail(.kernel, "the machine of \(server) is halted: \(reason)")
         case .snapshotFailed(let server, let reason): fail(.kernel, "no snapshot of \(server) can be taken: \(reason)")
         case .serverLost(let uid, _, let reason):
@@ -262,6 +276,12 @@ package final class World {
             .effectDropped, .memberRefused:
             break
         }
+    }
+
+    /// Whether the machine of a server needs a version that its node does not have; it has it at the end.
+    private func isTooOld(_ id: ServerID, on host: Int) -> Bool {
+        let servers = computers[host].serving?.kernel?.hostedServers ?? []
+        return servers.contains { $0.creation.id == id && $0.failure?.isOfVersion ?? false }
     }
 
     /// Whether a server on a damaged disk was removed from its cluster: it has nobody to fetch anything from, and nobody

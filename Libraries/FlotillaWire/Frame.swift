@@ -19,6 +19,7 @@ public enum FrameType: UInt8, Sendable, CaseIterable {
     case startServerReply = 25
     case deleteServer = 26
     case clustersDeleted = 27
+    case machines = 28
 
     // Between nodes: one server to another.
     case appendEntries = 32

@@ -28,6 +28,9 @@ public enum Limits {
     /// How far a command's serial may be above the lowest one of its session that is open: as many as a connection may
     /// have open, so that a client that pipelines needs no second session.
     public static let openCommandsPerSession: UInt64 = 8_192
+    /// How many machines one frame, and a node, may name.
+    public static let machinesPerFrame = 1_024
+    public static let machinesPerNode = 16_384
     /// How many events one frame to a session may hold.
     public static let eventsPerFrame = 4_096
     /// How long the name of a timer, or of a handler that machines call, may be.

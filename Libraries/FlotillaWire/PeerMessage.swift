@@ -22,6 +22,8 @@ public enum PeerMessage: Equatable, Sendable {
     case unknownServer(ServerUID, ClusterID)
     /// These clusters, of which the receiver has named a member, were deleted as a whole.
     case clustersDeleted([DeletedCluster])
+    /// The sender has these machines.
+    case machines([Machine])
     /// These servers of the sender are not whole any more: they never vote, acknowledge or count again.
     case serversLost([ServerUID])
     /// Asks a server of the receiver for a piece of a snapshot.
@@ -160,6 +162,7 @@ public enum PeerMessage: Equatable, Sendable {
         case .deleteServer: .deleteServer
         case .unknownServer: .unknownServer
         case .clustersDeleted: .clustersDeleted
+        case .machines: .machines
         case .serversLost: .serversLost
         case .snapshotRequest: .snapshotRequest
         case .snapshotPart: .snapshotPart
@@ -188,6 +191,7 @@ public enum PeerMessage: Equatable, Sendable {
         case .unknownServer(let server, let cluster):
             buffer.writeIdentifier(server)
             buffer.writeIdentifier(cluster)
+        case .machines(let machines): buffer.writeList(machines) { $1.encode(into: &$0) }
         case .clustersDeleted(let clusters): buffer.writeList(clusters) { $1.encode(into: &$0) }
         case .snapshotRequest(let request): request.encode(into: &buffer)
         case .snapshotPart(let part): part.encode(into: &buffer)
@@ -214,6 +218,11 @@ public enum PeerMessage: Equatable, Sendable {
                     refusal: try reader.bool() ? try FlotillaError(from: &reader) : nil))
         case .deleteServer: return .deleteServer(try reader.identifier())
         case .unknownServer: return .unknownServer(try reader.identifier(), try reader.identifier())
+        case .machines:
+            return .machines(
+                try reader.list(limit: Limits.machinesPerFrame) { (reader) throws(WireError) -> Machine in
+                    try Machine(from: &reader)
+                })
         case .clustersDeleted: return .clustersDeleted(try deletedClusters(from: &reader))
         case .snapshotRequest: return .snapshotRequest(try SnapshotRequest(from: &reader))
         case .snapshotPart: return .snapshotPart(try SnapshotPart(from: &reader))

@@ -60,6 +60,8 @@ final class KernelFleet {
     var now = Instant(nanoseconds: 1_000_000_000)
     var configuration = KernelConfiguration()
     let machines: MachineRegistry
+    /// The machines of single nodes, by their names, where they differ.
+    var machinesOfNodes: [NodeName: MachineRegistry] = [:]
     /// Pairs of nodes that can't reach each other.
     private var cuts: Set<Set<NodeName>> = []
 
@@ -82,7 +84,8 @@ final class KernelFleet {
             (name: try NodeName("n\(number)"), address: NodeAddress(host: "host", port: UInt16(number)))
         }
         return Kernel(
-            identity: identity, configuration: configuration, registry: machines, seeds: seeds,
+            identity: identity, configuration: configuration,
+            registry: machinesOfNodes[identity.name] ?? machines, seeds: seeds,
             recovered: recovered, seed: identity.id.low &* 31 &+ identity.incarnation.rawValue, now: now, wallClock: 1)
     }
 

@@ -7,6 +7,7 @@ struct Adder: StateMachine {
     struct BadSettings: Error {}
     struct Negative: Error {}
 
+    static let versions: ClosedRange<MachineVersion> = 0...9
     var sum: Int64 = 0
     /// The contexts of all commands, in order.
     var contexts: [ApplyContext] = []

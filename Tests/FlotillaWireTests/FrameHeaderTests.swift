@@ -70,7 +70,7 @@ struct FrameHeaderTests {
     func types() {
         #expect(
             FrameType.allCases.map(\.rawValue)
-                == [1, 2, 3] + [16, 17, 18, 19, 20, 21, 24, 25, 26, 27] + Array(32...48) + Array(64...68)
+                == [1, 2, 3] + [16, 17, 18, 19, 20, 21, 24, 25, 26, 27, 28] + Array(32...48) + Array(64...68)
                 + Array(80...98) + Array(100...104))
     }
 }

@@ -60,6 +60,13 @@ extension Sample {
             "clusters-deleted", "a cluster that ended at index 19, in term 5",
             .peer(.clustersDeleted([PeerMessage.DeletedCluster(cluster: cluster, index: 19, term: 5)]))),
         Sample(
+            "machines", "a node that has version 0 of one machine and versions 2 to 4 of another",
+            .peer(
+                .machines([
+                    PeerMessage.Machine(name: "kv", lowest: 0, highest: 0),
+                    PeerMessage.Machine(name: "bank", lowest: 2, highest: 4),
+                ]))),
+        Sample(
             "snapshot-request-entries", "asks for the live entries behind index 17",
             .peer(
                 .snapshotRequest(

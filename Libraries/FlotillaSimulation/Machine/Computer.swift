@@ -96,6 +96,13 @@ package final class Computer {
         ambush.strike()
     }
 
+    /// Starts the newest code in place of older code.
+    func upgrade() {
+        guard let process, process.highestVersion < world.newestVersion else { return }
+        kill("it is upgraded")
+        startSoon(after: random.time(0...500_000_000))
+    }
+
     /// Takes the power away: what was not durable is at the mercy of the disk.
     package func losePower() {
         guard isPowered else { return }

@@ -18,6 +18,8 @@ package final class NodeProcess: Party, @unchecked Sendable {
 
     let computer: Computer
     let life: Int
+    /// The newest version of machines that its code can run.
+    let highestVersion: MachineVersion
     var phase = Phase.starting
     private(set) var kernel: Kernel?
     var log: WriteAheadLog?
@@ -47,6 +49,7 @@ package final class NodeProcess: Party, @unchecked Sendable {
     init(on computer: Computer, life: Int) {
         self.computer = computer
         self.life = life
+        highestVersion = computer.world.newestVersion
     }
 
     /// Whether the kernel runs.
@@ -116,7 +119,7 @@ package final class NodeProcess: Party, @unchecked Sendable {
             id: directory.nodeID, name: computer.name, incarnation: directory.incarnation, address: computer.address)
         kernel = Kernel(
             identity: identity, configuration: world.plan.options.kernelConfiguration,
-            registry: world.ledger.machines(of: computer.number),
+            registry: world.ledger.machines(of: computer.number, highest: highestVersion),
             seeds: world.computers.map { ($0.name, $0.address) }, recovered: recovered,
             seed: computer.random.bits(), now: localTime, wallClock: computer.clock.wall(at: scheduler.now))
         world.trace.add(

@@ -59,6 +59,8 @@ package struct AppendList: StateMachine {
     }
 
     private var lists: [UInt64: [UInt64]] = [:]
+    /// What each command found: members that run another version at it end up with another number.
+    private var digest: UInt64 = 0
     /// The keys whose timers run, and the sessions that it watches.
     private var armed: Set<UInt64> = []
     private var watched: Set<SessionID> = []
@@ -68,6 +70,8 @@ package struct AppendList: StateMachine {
     /// Appends, and replies with the length of the list.
     package mutating func apply(_ command: Command, at context: ApplyContext, effects: inout Effects) -> Int64 {
         lists[command.key, default: []].append(command.element)
+        digest =
+            (digest ^ context.index.rawValue << 8 ^ UInt64(context.machineVersion.rawValue)) &* 0x9e37_79b9_7f4a_7c15
         armed.insert(command.key)
         effects.setTimer("\(command.key)", after: Self.timer)
         if let session = context.session, watched.insert(session).inserted { effects.monitor(session) }
@@ -80,7 +84,8 @@ package struct AppendList: StateMachine {
         switch event {
         case .timeout(let name): if let key = UInt64(name) { armed.remove(key) }
         case .down(let session, _): watched.remove(session)
-        case .nodeUp, .nodeDown, .versionChanged: break
+        case .versionChanged(let from, let to): digest ^= UInt64(from.rawValue) << 32 | UInt64(to.rawValue)
+        case .nodeUp, .nodeDown: break
         }
     }
 
@@ -92,10 +97,12 @@ package struct AppendList: StateMachine {
 
     /// What it waits for.
     package var overview: [NamedValue] {
-        [NamedValue(Self.armedName, UInt64(armed.count))]
+        [NamedValue(Self.armedName, UInt64(armed.count)), NamedValue(Self.digestName, digest)]
             + watched.sorted().map { NamedValue(Self.watchedName, $0.rawValue) }
     }
 
+    package static let versions: ClosedRange<MachineVersion> = 0...3
+    package static let digestName = "list_digest"
     package static let armedName = "list_timers"
     package static let watchedName = "list_watched_session"
 
@@ -111,12 +118,14 @@ extension AppendList {
     /// The keys under which snapshots hold what it waits for.
     private static let armedKey = UInt64.max
     private static let watchedKey = UInt64.max - 1
+    private static let digestKey = UInt64.max - 2
 
     /// The lists in the order of their keys: 8 bytes key, 4 bytes count and the elements of each.
     package func snapshot() -> StateSnapshot? {
         var lists = lists
         if !armed.isEmpty { lists[Self.armedKey] = armed.sorted() }
         if !watched.isEmpty { lists[Self.watchedKey] = watched.sorted().map(\.rawValue) }
+        if digest != 0 { lists[Self.digestKey] = [digest] }
         let all = lists
         return StateSnapshot(from: nil as ArraySlice<UInt64>?) { rest in
             var keys = rest ?? all.keys.sorted()[...]
@@ -141,6 +150,7 @@ extension AppendList {
             switch key {
             case Self.armedKey: armed = Set(elements)
             case Self.watchedKey: watched = Set(elements.map { SessionID($0) })
+            case Self.digestKey: digest = elements[0]
             default: lists[key] = elements
             }
         } while reader.remaining > 0

@@ -49,15 +49,18 @@ package final class ApplyLedger: @unchecked Sendable {
     }
 
     /// The machines of a node, each watched.
-    package func machines(of owner: Int) -> MachineRegistry {
+    /// The machines of a node, which knows that of lists up to a version.
+    package func machines(of owner: Int, highest: MachineVersion = 0) -> MachineRegistry {
         var plain = MachineRegistry.shipped
         plain.register(AppendList.self, as: "list")
         var watched = MachineRegistry()
         for name in plain.names {
-            watched.register(name) { [plain, self] configuration in
+            let versions = 0...(name == "list" ? highest : 0)
+            watched.register(name, versions: versions) { [plain, self] configuration in
                 let machine = try plain.makeMachine(named: name, configuration: configuration)
                 return AuditedMachine(
-                    machine, cluster: configuration.cluster.description, owner: owner, ledger: self)
+                    machine, versions: versions, cluster: configuration.cluster.description, owner: owner,
+                    ledger: self)
             }
         }
         return watched

@@ -14,8 +14,15 @@ final class AuditedMachine: HostedMachine {
     /// Whether the first piece of a snapshot has come, and not the end of the restoring.
     private var isRestoring = false
 
-    init(_ machine: HostedMachine, cluster: String, owner: Int, ledger: ApplyLedger) {
+    /// The versions that the code of its node can run; that of the machine itself can run more.
+    private let runnable: ClosedRange<MachineVersion>
+
+    init(
+        _ machine: HostedMachine, versions: ClosedRange<MachineVersion> = 0...0, cluster: String, owner: Int,
+        ledger: ApplyLedger
+    ) {
         self.machine = machine
+        runnable = versions
         self.cluster = cluster
         self.owner = owner
         self.ledger = ledger
@@ -24,10 +31,44 @@ final class AuditedMachine: HostedMachine {
     override func apply(
         _ entries: ByteBuffer, version: inout MachineVersion, replies: inout Replies?, effects: inout Effects
     ) throws(MachineFailure) -> (index: LogIndex, term: Term) {
+        guard let (place, needed) = firstBeyond(entries) else {
+            return try applyRun(entries, version: &version, replies: &replies, effects: &effects)
+        }
+        if let before = entries.getSlice(at: entries.readerIndex, length: place.offset), place.offset > 0 {
+            _ = try applyRun(before, version: &version, replies: &replies, effects: &effects)
+        }
+        throw MachineFailure(index: place.index, needs: needed, of: runnable)
+    }
+
+    /// The first entry that has the cluster run a version that the code of this node can't.
+    private func firstBeyond(
+        _ entries: ByteBuffer
+    ) -> (place: (index: LogIndex, offset: Int), version: MachineVersion)? {
+        var rest = entries
+        while let header = rest.withUnsafeReadableBytes({ Self.header($0) }) {
+            let body = rest.readerIndex + EntryHeader.byteCount
+            if header.kind == .noop, header.bodyLength >= 4,
+                let number: UInt32 = rest.getInteger(at: body, endianness: .little),
+                MachineVersion(number) > runnable.upperBound
+            {
+                return ((header.index, rest.readerIndex - entries.readerIndex), MachineVersion(number))
+            }
+            rest.moveReaderIndex(forwardBy: min(header.entryLength, rest.readableBytes))
+        }
+        return nil
+    }
+
+    private func applyRun(
+        _ entries: ByteBuffer, version: inout MachineVersion, replies: inout Replies?, effects: inout Effects
+    ) throws(MachineFailure) -> (index: LogIndex, term: Term) {
         // Replies are part of what is compared, so they are made whether anybody waits for them or not.
         var all: Replies? = replies ?? Replies()
         let before = all?.ends.count ?? 0
+        let old = version
         let reached = try machine.apply(entries, version: &version, replies: &all, effects: &effects)
+        if version < old {
+            ledger.fail("node \(owner + 1) falls back from version \(old) of the machine of \(cluster) to \(version)")
+        }
         if let all { audit(entries, replies: all, from: before) }
         if replies != nil { replies = all }
         return reached
@@ -94,7 +135,7 @@ final class AuditedMachine: HostedMachine {
 
     override var hasAux: Bool { machine.hasAux }
 
-    override var versions: ClosedRange<MachineVersion> { machine.versions }
+    override var versions: ClosedRange<MachineVersion> { runnable }
 
     // MARK: Snapshots
 

@@ -38,6 +38,10 @@ package struct WorldOptions: Equatable, Sendable {
     package var restNanoseconds: ClosedRange<UInt64> = 1_000_000...60_000_000
     /// How many commands a client sends at once, at most.
     package var burst = 1
+    /// Whether newer versions of machines come while faults happen.
+    package var upgrades = false
+    /// Whether a leader decides on them alone.
+    package var upgradesByQuorum = false
     /// How clients use sessions; `nil` where they do without.
     package var sessions: Sessions?
     /// How long clients wait before they give an operation up.
@@ -91,6 +95,7 @@ package struct WorldOptions: Equatable, Sendable {
             electionTimeout: .milliseconds(electionTimeoutMilliseconds), appendBytes: appendBytes,
             followerWindowEntries: followerWindowEntries)
         configuration.commandBytes = Self.commandBytes
+        configuration.machineUpgrade = upgradesByQuorum ? .quorum : .all
         if let sessions { configuration.sessionLease = .milliseconds(sessions.leaseMilliseconds) }
         configuration.readPatience = .seconds(5)
         configuration.diskStallLimit = .milliseconds(diskStallMilliseconds)
@@ -147,6 +152,9 @@ extension WorldOptions {
         drawDiskLimits(seed: seed)
         drawMemory(seed: seed)
         drawSessions(seed: seed)
+        var coming = Randomness.of("upgrades", seed: seed)
+        upgrades = coming.chance(perMille: 500)
+        upgradesByQuorum = coming.chance(perMille: 300)
         straggler = .draw(seed: seed, nodes: nodes, clusters: count)
     }
 
@@ -232,6 +240,7 @@ extension WorldOptions: CustomStringConvertible {
             tail \(logTail) and \(logTailBytes) bytes, \(memoryTableBytes >> 10) KiB in memory; \
             disks slow after \(diskStallMilliseconds) ms, hung after \(diskHangMilliseconds); \
             \(sessions.map { "sessions for \($0.leaseMilliseconds) ms, repeated after \($0.retryNanoseconds.lowerBound / 1_000)-\($0.retryNanoseconds.upperBound / 1_000) us" } ?? "no sessions"); \
+            \(upgrades ? "newer versions come\(upgradesByQuorum ? ", leaders decide" : "")" : "no newer versions"); \
             election timeout \(electionTimeoutMilliseconds) ms, \
             appends of \(appendBytes) bytes, window \(followerWindowEntries)\
             \(straggler.map { "; at the end \($0)" } ?? "")
