@@ -60,6 +60,12 @@ let libraries: [Target] = [
         ],
         path: "Libraries/FlotillaSimulation", swiftSettings: swift),
     .target(
+        name: "FlotillaTesting",
+        dependencies: [
+            "FlotillaSimulation", "FlotillaKernel", "FlotillaConsensus", "FlotillaMachine", "FlotillaWire", nioCore,
+        ],
+        path: "Libraries/FlotillaTesting", swiftSettings: swift),
+    .target(
         name: "FlotillaClient",
         dependencies: [
             "FlotillaWire", "FlotillaMachine", "FlotillaMachines", nioCore, nioPosix, deque, logging,
@@ -136,6 +142,10 @@ let tests: [Target] = [
         ],
         path: "Tests/FlotillaSimulationTests", swiftSettings: swift),
     .testTarget(
+        name: "FlotillaTestingTests",
+        dependencies: ["FlotillaTesting", "FlotillaMachine", "FlotillaMachines", "FlotillaWire", nioCore],
+        path: "Tests/FlotillaTestingTests", swiftSettings: swift),
+    .testTarget(
         name: "FlotillaSimulatorTests", dependencies: ["FlotillaSimulator"], path: "Tests/FlotillaSimulatorTests",
         swiftSettings: swift),
     .testTarget(
@@ -174,6 +184,7 @@ let package = Package(
         .executable(name: "flotilla-simulate", targets: ["FlotillaSimulateCommand"]),
         .library(
             name: "FlotillaClient", targets: ["FlotillaClient", "FlotillaMachine", "FlotillaMachines", "FlotillaWire"]),
+        .library(name: "FlotillaTesting", targets: ["FlotillaTesting", "FlotillaMachine", "FlotillaWire"]),
         .library(
             name: "FlotillaNode", targets: ["FlotillaNode", "FlotillaMachine", "FlotillaMachines", "FlotillaWire"]),
     ],

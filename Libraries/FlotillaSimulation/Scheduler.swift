@@ -38,6 +38,9 @@ package final class Scheduler {
     /// Forgets everything that is planned, at the end of a world: whatever is planned holds on to what it is about.
     package func forgetAll() { planned = Heap() }
 
+    /// Lets time pass in which nothing happens, to `limit` at most.
+    package func skip(to limit: UInt64) { now = max(now, min(limit, planned.min?.time ?? limit)) }
+
     /// Lets the next thing happen unless it lies behind `limit`.
     ///
     /// - Returns: whether there was one.

@@ -145,7 +145,7 @@ extension World {
     }
 
     /// All clusters with their servers, for whoever wonders what they wait for.
-    var stateOfClusters: String {
+    package var stateOfClusters: String {
         let hosts = computers.map { computer in
             "\(computer.name) "
                 + (computer.serving != nil

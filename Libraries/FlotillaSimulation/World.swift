@@ -35,9 +35,23 @@ package final class World {
     private(set) var wantsWork = false
     private var isOver = false
 
+    /// The machines that all nodes have, where they are not those of simulations, and what they are started with.
+    let machines: MachineRegistry?
+    let machineSettings: ByteBuffer
+    /// The handlers that machines have wanted called.
+    private var calls: [HandlerCall] = []
+
     /// A world at its beginning.
-    package init(_ plan: Plan, keepingEvents: Int = 400) {
+    ///
+    /// - Parameters:
+    ///   - machines: the machines that all nodes have; those of simulations, which are watched, by default.
+    ///   - settings: what the machines are started with.
+    package init(
+        _ plan: Plan, keepingEvents: Int = 400, machines: MachineRegistry? = nil, settings: ByteBuffer = ByteBuffer()
+    ) {
         self.plan = plan
+        self.machines = machines
+        machineSettings = settings
         trace = Trace(keeping: keepingEvents)
         network = SimulatedNetwork(scheduler: scheduler, seed: plan.seed, settings: plan.options.network)
         drawer = WorkDrawer(seed: plan.seed, keys: plan.options.keys)
@@ -249,6 +263,14 @@ package final class World {
         trace.add(
             scheduler.now, .frames, UInt64(from), UInt64(to), UInt64(bytes.readableBytes),
             UInt64(checksum) | UInt64(type) << 32)
+    }
+
+    func wanted(_ calls: [HandlerCall]) { if machines != nil { self.calls += calls } }
+
+    /// Takes the handlers that machines have wanted called since the last time.
+    package func takeCalls() -> [HandlerCall] {
+        defer { calls = [] }
+        return calls
     }
 
     func heard(_ event: KernelEvent, from host: Int) {

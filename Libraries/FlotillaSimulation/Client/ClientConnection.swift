@@ -2,7 +2,7 @@ import FlotillaWire
 import NIOCore
 
 /// Whoever uses connections to nodes.
-protocol ClientConnectionOwner: AnyObject {
+package protocol ClientConnectionOwner: AnyObject {
     /// A whole frame has come.
     func received(_ type: FrameType, correlation: UInt64, body: ByteBuffer, on connection: ClientConnection)
     /// The connection could not be made or is gone.
@@ -10,19 +10,19 @@ protocol ClientConnectionOwner: AnyObject {
 }
 
 /// A client's connection to one node: dialled, introduced by a hello, and then a way for frames.
-final class ClientConnection: Party {
-    let node: Int
+package final class ClientConnection: Party {
+    package let node: Int
     private unowned let world: World
     private unowned let owner: any ClientConnectionOwner
     private var end: ConnectionEnd?
     /// Whether the node has said welcome; before that nothing but a hello was sent.
-    private(set) var isReady = false
-    private(set) var isOver = false
-    var isGone: Bool { isOver }
+    package private(set) var isReady = false
+    package private(set) var isOver = false
+    package var isGone: Bool { isOver }
     private var arrived = ByteBuffer()
     private var waiting = ByteBuffer()
 
-    init(from host: Int, to node: Int, owner: any ClientConnectionOwner, world: World) {
+    package init(from host: Int, to node: Int, owner: any ClientConnectionOwner, world: World) {
         self.node = node
         self.owner = owner
         self.world = world
@@ -39,7 +39,7 @@ final class ClientConnection: Party {
     }
 
     /// Sends frames, once the node has said welcome.
-    func send(_ write: (inout ByteBuffer) -> Void) {
+    package func send(_ write: (inout ByteBuffer) -> Void) {
         guard !isOver else { return }
         write(&waiting)
         sendWaiting()
@@ -52,7 +52,7 @@ final class ClientConnection: Party {
         world.network.send(bytes, from: end)
     }
 
-    func close() {
+    package func close() {
         guard !isOver else { return }
         isOver = true
         if let end { world.network.close(end) }
@@ -64,7 +64,7 @@ final class ClientConnection: Party {
         owner.ended(self)
     }
 
-    func received(_ bytes: ByteBuffer, on end: ConnectionEnd) {
+    package func received(_ bytes: ByteBuffer, on end: ConnectionEnd) {
         arrived.writeImmutableBuffer(bytes)
         while !isOver, let frame = FrameChaos.nextFrame(of: &arrived) {
             let correlation: UInt64 = frame.bytes.getInteger(at: frame.bytes.readerIndex + 8, endianness: .little) ?? 0
@@ -81,5 +81,5 @@ final class ClientConnection: Party {
         }
     }
 
-    func closed(_ end: ConnectionEnd, reason: String) { over() }
+    package func closed(_ end: ConnectionEnd, reason: String) { over() }
 }

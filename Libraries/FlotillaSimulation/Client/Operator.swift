@@ -40,7 +40,7 @@ final class Operator: ClientConnectionOwner {
         let request = ClientRequest.startCluster(
             ClientRequest.StartCluster(
                 cluster: entry.id, name: world.name(of: cluster), machine: options.machine,
-                machineConfiguration: ByteBuffer(),
+                machineConfiguration: world.machineSettings,
                 nodes: options.members.map { world.computers[$0].name }, timeoutMilliseconds: 2_000))
         let node = random.pick(options.members)
         // A connection for each request: whoever gives one up must not cut others off.

@@ -119,7 +119,7 @@ package final class NodeProcess: Party, @unchecked Sendable {
             id: directory.nodeID, name: computer.name, incarnation: directory.incarnation, address: computer.address)
         kernel = Kernel(
             identity: identity, configuration: world.plan.options.kernelConfiguration,
-            registry: world.ledger.machines(of: computer.number, highest: highestVersion),
+            registry: world.machines ?? world.ledger.machines(of: computer.number, highest: highestVersion),
             seeds: world.computers.map { ($0.name, $0.address) }, recovered: recovered,
             seed: computer.random.bits(), now: localTime, wallClock: computer.clock.wall(at: scheduler.now))
         world.trace.add(
@@ -221,6 +221,7 @@ package final class NodeProcess: Party, @unchecked Sendable {
         for dial in output.dials { connect(dial) }
         for job in output.jobs { start(job) }
         if let failure = output.failure { diskFailed(failure) }
+        world.wanted(output.calls)
         for event in output.events { world.heard(event, from: computer.number) }
     }
 

@@ -27,6 +27,12 @@ package struct WorldOptions: Equatable, Sendable {
         package var leaseMilliseconds: Int
         /// After which time a command that is open is sent once more.
         package var retryNanoseconds: ClosedRange<UInt64>
+
+        /// Uses of these parts.
+        package init(leaseMilliseconds: Int, retryNanoseconds: ClosedRange<UInt64>) {
+            self.leaseMilliseconds = leaseMilliseconds
+            self.retryNanoseconds = retryNanoseconds
+        }
     }
 
     package var nodes = 3
