@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help build test lint format demo cluster bench simulate mutants chaos clean
 
-SOURCES := Package.swift Libraries Services Tests
+SOURCES := Package.swift Libraries Services Examples Tests
 SEEDS ?= 1..10000
 
 help: ## lists the targets

@@ -102,7 +102,21 @@ let services: [Target] = [
         name: "FlotillaCommand", dependencies: ["FlotillaControl"], path: "Services/ctl/Main", swiftSettings: swift),
 ]
 
+// What docs/state-machines.md is about.
+let examples: [Target] = [
+    .target(
+        name: "Seats", dependencies: ["FlotillaMachine", "FlotillaWire", nioCore], path: "Examples/seats/Seats",
+        swiftSettings: swift),
+    .executableTarget(
+        name: "SeatsNode",
+        dependencies: ["Seats", "FlotillaNode", "FlotillaMachine", "FlotillaWire", lifecycle, logging, signals],
+        path: "Examples/seats/Main", swiftSettings: swift),
+]
+
 let tests: [Target] = [
+    .testTarget(
+        name: "SeatsTests", dependencies: ["Seats", "FlotillaTesting", "FlotillaWire"], path: "Tests/SeatsTests",
+        swiftSettings: swift),
     .testTarget(
         name: "FlotillaConsensusTests", dependencies: ["FlotillaConsensus", "FlotillaWire"],
         path: "Tests/FlotillaConsensusTests", swiftSettings: swift),
@@ -199,5 +213,5 @@ let package = Package(
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
     ],
-    targets: libraries + services + tests
+    targets: libraries + services + examples + tests
 )

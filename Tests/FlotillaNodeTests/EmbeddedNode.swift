@@ -12,13 +12,15 @@ struct EmbeddedNode {
     private let task: Task<Void, any Error>
 
     /// Starts a node on a directory and waits until it serves.
-    static func start(_ name: String, in directory: String, machines: MachineRegistry) async throws -> EmbeddedNode {
+    static func start(
+        _ name: String, in directory: String, machines: MachineRegistry, handlers: [String: MachineHandler] = [:]
+    ) async throws -> EmbeddedNode {
         let configuration = NodeConfiguration(
             name: try NodeName(name), listen: NodeAddress(host: "127.0.0.1", port: 0), dataDirectory: directory)
         let (addresses, continuation) = AsyncThrowingStream.makeStream(of: NodeAddress.self)
         var logger = Logger(label: name)
         logger.logLevel = .error
-        let node = FlotillaNode(configuration: configuration, machines: machines, logger: logger) {
+        let node = FlotillaNode(configuration: configuration, machines: machines, handlers: handlers, logger: logger) {
             continuation.yield($0)
         }
         let task = Task {

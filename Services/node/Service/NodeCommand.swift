@@ -55,6 +55,8 @@ public struct NodeCommand: AsyncParsableCommand {
     @Option(help: "Seconds without a sign of its client after which a session ends (default 60).")
     var sessionLeaseSeconds: String?
     @Option(help: "Client sessions that a cluster may have (default 10000).") var sessionsPerCluster: String?
+    @Option(help: "all or quorum: who must have a newer version of a machine before it is run (default all).")
+    var machineUpgrade: String?
     @Option(help: "Seconds without a durable write after which leaders hand over (default 1).")
     var diskStallLimitSeconds: String?
     @Option(help: "Seconds without a durable write after which the node ends (default 10).")
@@ -79,7 +81,8 @@ public struct NodeCommand: AsyncParsableCommand {
             (.walComputeChecksums, walComputeChecksums), (.walSyncMethod, walSyncMethod),
             (.walWriteStrategy, walWriteStrategy), (.memoryTableMax, memoryTableMaxBytes),
             (.commandMax, commandMaxBytes), (.sessionLease, sessionLeaseSeconds),
-            (.sessionsPerCluster, sessionsPerCluster), (.diskStallLimit, diskStallLimitSeconds),
+            (.sessionsPerCluster, sessionsPerCluster), (.machineUpgrade, machineUpgrade),
+            (.diskStallLimit, diskStallLimitSeconds),
             (.diskHangLimit, diskHangLimitSeconds),
             (.logLevel, logLevel), (.logFormat, logFormat),
         ]

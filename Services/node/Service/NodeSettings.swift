@@ -46,7 +46,7 @@ struct NodeSettings {
         logFormat = try layers.choice(.logFormat, [("text", .text), ("json", .json)]) ?? .text
     }
 
-    /// The way of entries from the log into segments, and of segments out of being.
+    /// The way of entries from the log into segments, and of segments out of being; what clusters may do.
     private static func setStorage(_ node: inout NodeConfiguration, _ layers: SettingLayers) throws {
         if let count = try size(.segmentMaxEntries, layers, atMost: 1 << 24) { node.segmentMaxEntries = count }
         if let size = try size(.segmentMaxBytes, layers, atLeast: 4_096, atMost: 1 << 30) {
@@ -59,6 +59,8 @@ struct NodeSettings {
         if let count = try layers.size(.logTailEntries) { node.kernel.logTail = count }
         if let lease = try layers.seconds(.sessionLease) { node.kernel.sessionLease = lease }
         if let count = try layers.size(.sessionsPerCluster) { node.kernel.sessionsPerCluster = count }
+        let upgrades = MachineUpgrade.allCases.map { ($0.rawValue, $0) }
+        if let upgrade = try layers.choice(.machineUpgrade, upgrades) { node.kernel.machineUpgrade = upgrade }
         if let count = try layers.size(.majorCompactionInterval) { node.kernel.minorCompactions = count }
     }
 

@@ -25,6 +25,7 @@ enum SettingKey: String, CaseIterable {
     case commandMax = "command-max-bytes"
     case sessionLease = "session-lease-seconds"
     case sessionsPerCluster = "sessions-per-cluster"
+    case machineUpgrade = "machine-upgrade"
     case diskStallLimit = "disk-stall-limit-seconds"
     case diskHangLimit = "disk-hang-limit-seconds"
     case logLevel = "log-level"
