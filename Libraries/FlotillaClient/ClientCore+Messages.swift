@@ -18,6 +18,10 @@ extension ClientCore {
         let (stream, listener) = AsyncStream.makeStream(
             of: RawSessionMessage.self, bufferingPolicy: .bufferingOldest(Self.messagesMax))
         cluster.listeners.append(listener)
+        // While nobody listened, connections and leaders may have changed without the leader being told.
+        if cluster.session.attachedTo == nil || cluster.session.attachedTo != cluster.leader?.uid {
+            attachAnew(cluster)
+        }
         return .success((SessionID(session.id), stream))
     }
 
@@ -56,8 +60,8 @@ extension ClientCore {
 
     /// Tells whoever leads that the client lives, since it may be another than before.
     func attachAnew(_ cluster: ClusterRoute) {
-        guard !cluster.listeners.isEmpty, cluster.session.current != nil else { return }
         cluster.session.attachedTo = nil
+        guard !cluster.listeners.isEmpty, cluster.session.current != nil else { return }
         cluster.session.keepIsDue = true
         keepSession(of: cluster)
     }

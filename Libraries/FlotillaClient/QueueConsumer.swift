@@ -1,3 +1,4 @@
+import DequeModule
 import FlotillaMachines
 import FlotillaWire
 import NIOCore
@@ -22,21 +23,31 @@ public struct QueueConsumer: AsyncSequence, Sendable {
     let messages: SessionMessages<Queue>
     fileprivate let seen = Seen()
 
-    /// Which deliveries were handed out: they may come twice when what was on its way is sent anew.
+    /// Which deliveries were handed out: they may come twice when what was on its way is sent anew, also behind the answer
+    /// that says that they are settled.
     fileprivate final class Seen: Sendable {
-        private let counts = Mutex<[UInt64: UInt32]>([:])
+        /// How many messages are remembered: more than can be on their way at a time.
+        private static let limit = 65_536
+
+        private struct State {
+            var counts: [UInt64: UInt32] = [:]
+            var order = Deque<UInt64>()
+        }
+
+        private let state = Mutex(State())
 
         /// Whether a delivery is one that was not handed out before.
         func isNew(_ delivery: Queue.Delivery) -> Bool {
-            counts.withLock { counts in
-                guard counts[delivery.id] != delivery.count else { return false }
-                counts[delivery.id] = delivery.count
+            state.withLock { state in
+                guard (state.counts[delivery.id] ?? 0) < delivery.count else { return false }
+                if state.counts[delivery.id] == nil { state.order.append(delivery.id) }
+                state.counts[delivery.id] = delivery.count
+                while state.order.count > Self.limit { state.counts[state.order.removeFirst()] = nil }
                 return true
             }
         }
 
-        func forget(_ ids: [UInt64]) { counts.withLock { counts in for id in ids { counts[id] = nil } } }
-        func forgetAll() { counts.withLock { $0.removeAll() } }
+        func forgetAll() { state.withLock { $0 = State() } }
     }
 
     /// Hands out the deliveries. There must be one for each consumer only.
@@ -76,24 +87,23 @@ public struct QueueConsumer: AsyncSequence, Sendable {
     ///
     /// - Returns: how many of them the consumer held, or nobody did.
     @discardableResult
-    public func settle(_ ids: [UInt64]) async throws -> Int { try await tell(.settle(ids), ids) }
+    public func settle(_ ids: [UInt64]) async throws -> Int { try await tell(.settle(ids)) }
 
     /// Gives messages back, for others or for a later try.
     @discardableResult
-    public func giveBack(_ ids: [UInt64]) async throws -> Int { try await tell(.giveBack(ids), ids) }
+    public func giveBack(_ ids: [UInt64]) async throws -> Int { try await tell(.giveBack(ids)) }
 
     /// Makes messages dead letters.
     @discardableResult
-    public func reject(_ ids: [UInt64]) async throws -> Int { try await tell(.reject(ids), ids) }
+    public func reject(_ ids: [UInt64]) async throws -> Int { try await tell(.reject(ids)) }
 
     /// Consumes no more; what is held goes to others.
     public func stop() async throws { _ = try await queue.process(.unsubscribe) }
 
-    private func tell(_ command: Queue.Command, _ ids: [UInt64]) async throws -> Int {
+    private func tell(_ command: Queue.Command) async throws -> Int {
         guard case .done(let count) = try await queue.process(command).reply else {
             throw FlotillaError(.sessionExpired, "the queue does not know the consumer's session")
         }
-        seen.forget(ids)
         return count
     }
 }

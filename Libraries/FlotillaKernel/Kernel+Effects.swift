@@ -21,13 +21,22 @@ extension Kernel {
         case .checkpoint: server.storage.wantsCheckpoint = true
         case .aux(let command): tellAux(.cast(command), of: server)
         case .send(let message):
-            if isSender(of: message, server) {
+            if message.bytes.readableBytes > configuration.commandBytes {
+                drop(
+                    server,
+                    "a message of \(message.bytes.readableBytes) bytes, the limit is \(configuration.commandBytes)")
+            } else if isSender(of: message, server) {
                 outbox.add(.message(message.bytes, message.mark), to: message.session)
             }
         case .readLog(let reading):
             if reading.node.map({ $0 == identity.name }) ?? leads { read(reading, of: server) }
         case .append(let command, let reply):
-            if mayAppend(server) { appendOwn(command, reply, for: server) }
+            if mayAppend(server), server.watch.unappended.isEmpty {
+                appendOwn(command, reply, for: server)
+            } else if leads {
+                // While leadership is being handed over; if that fails, this leader goes on.
+                server.watch.unappended.append((command, reply))
+            }
         case .call(let name, let argument):
             if leads { output.calls.append(HandlerCall(handler: name, server: server.creation.id, argument: argument)) }
         case .monitor(let watched):
@@ -90,6 +99,9 @@ extension Kernel {
     /// Puts into the log what the machine is to be told, when that can be done.
     func appendUntold(of server: HostedServer) {
         guard server.watch.wantsLog, mayAppend(server), server.core.readyToServe else { return }
+        let commands = server.watch.unappended
+        server.watch.unappended.removeAll()
+        for (command, reply) in commands { appendOwn(command, reply, for: server) }
         let events = server.watch.untold
         server.watch.untold.removeAll()
         for event in events {

@@ -42,6 +42,7 @@ extension Kernel {
 
     /// A snapshot of another member has taken the place of the machine's state.
     func tellInstalled(_ server: HostedServer, replacing old: HostedMachine) {
+        server.watch.endsSeen = nil
         var effects = Effects()
         server.machine.installed(at: server.applied, replacing: old, effects: &effects)
         issue(effects, of: server)

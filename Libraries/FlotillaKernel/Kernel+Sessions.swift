@@ -114,6 +114,8 @@ extension Kernel {
         for case let server? in servers {
             answerLateSessions(of: server)
             let table = server.machine.sessions
+            // Also a member that does not lead knows of connections.
+            if !server.sessions.links.isEmpty { server.sessions.keep(table.ids) }
             guard table.count > 0, server.core.role == .leader, server.core.readyToServe, server.failure == nil else {
                 continue
             }

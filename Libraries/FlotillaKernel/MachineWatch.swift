@@ -2,6 +2,7 @@ import DequeModule
 import FlotillaConsensus
 import FlotillaMachine
 import FlotillaWire
+import NIOCore
 
 /// What the kernel does for a machine beside applying commands: timers, what it watches, and what it is still to be told.
 /// None of it is replicated. What a leader has of it is gone when it leads no more.
@@ -15,8 +16,10 @@ struct MachineWatch {
     /// The sessions and nodes that the machine is told of.
     var sessions: Set<SessionID> = []
     var nodes: Set<NodeName> = []
-    /// How many sessions had ended when those that are watched were last looked at.
-    var endsSeen: UInt64 = 0
+    /// How many sessions had ended when those that are watched were last looked at; `nil` when they must be.
+    var endsSeen: UInt64?
+    /// Commands of the machine's own that wait until its leader can append.
+    var unappended: [(command: ByteBuffer, reply: Effect.AppendReply)] = []
     /// What is to be put into the log for the machine as soon as that can be.
     var untold: [MachineEvent] = []
     /// What the server has become, for the machine to be told.
@@ -25,7 +28,7 @@ struct MachineWatch {
     var notifications = Deque<(index: LogIndex, session: SessionID, correlation: UInt64)>()
 
     /// Whether something of it waits for the leader's log.
-    var wantsLog: Bool { !untold.isEmpty }
+    var wantsLog: Bool { !untold.isEmpty || !unappended.isEmpty }
 
     mutating func set(_ timer: String, at instant: Instant?) {
         timers[timer] = instant
@@ -44,6 +47,8 @@ struct MachineWatch {
     /// The server has begun to lead, or leads no more: what only a leader has begins anew.
     mutating func changeLead(_ leads: Bool) {
         self.leads = leads
+        endsSeen = nil
+        unappended.removeAll()
         timers.removeAll()
         nextTimer = nil
         sessions.removeAll()

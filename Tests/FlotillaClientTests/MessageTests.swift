@@ -112,6 +112,23 @@ struct MessageTests {
         }
     }
 
+    @Test func `who begins to listen after the connection was lost is heard of at once, and told of the gap`()
+        async throws
+    {
+        try await Bench.with {
+            [$0.leads(Teller())]
+        } _: { bench in
+            let teller = bench.client.cluster(bench.cluster.name, of: Teller.self)
+            _ = try await teller.process(1)
+            bench.nodes[0].dropConnections()
+            _ = try await teller.process(1)
+            let (_, messages) = try await teller.messages()
+            await bench.nodes[0].wait { $0.contains(where: \.isKeep) }
+            var taken = messages.makeAsyncIterator()
+            #expect(await next(&taken) == "a gap")
+        }
+    }
+
     @Test func `a session that ended is followed by another, which is told`() async throws {
         let isOver = Counted(false)
         try await Bench.with { cluster in

@@ -271,6 +271,51 @@ import Testing
         #expect(index == rig.fleet.server("c", on: leader)?.applied)
     }
 
+    @Test func `a command of the machine's own waits while leadership is handed over`() throws {
+        let rig = try Rig()
+        let leader = try rig.leader
+        let target = leader % 3 + 1
+        for other in 1...3 where other != target { rig.fleet.cut(rig.fleet[target], rig.fleet[other]) }
+        let client = rig.client(leader)
+        let server = try #require(rig.fleet.server("c", on: leader))
+        var command = ByteBuffer()
+        Text("append one").encode(into: &command)
+        // Committed while the transfer is under way: the entry is on its way when it begins.
+        client.send { buffer in
+            buffer.writeFrame(.commands) { buffer in
+                let start = buffer.writerIndex
+                CommandBatch.begin(target: server.uid, into: &buffer)
+                CommandBatch.append(correlation: 900, into: &buffer) { buffer in
+                    CommandPrefix().encode(into: &buffer)
+                    buffer.writeImmutableBuffer(command)
+                }
+                CommandBatch.setCount(1, from: start, in: &buffer)
+            }
+        }
+        _ = client.ask(
+            .transferLeadership(server.uid, to: rig.fleet[target].name, timeoutMilliseconds: 1_000))
+        #expect(rig.fleet.run { (try? rig.told(leader)) == ["one"] })
+    }
+
+    @Test func `what a leader has seen of sessions is forgotten with its lead, since the count may begin anew`() {
+        var watch = MachineWatch()
+        watch.endsSeen = 1
+        watch.changeLead(true)
+        #expect(watch.endsSeen == nil)
+    }
+
+    @Test func `a message that is too long is dropped, and that is said`() throws {
+        let rig = try Rig(1) { $0.commandBytes = 100 }
+        let id = try rig.session(at: 1)
+        let server = try #require(rig.fleet.server("c", on: 1))
+        var effects = Effects()
+        effects.send(Text(String(repeating: "x", count: 200)), to: SessionID(id))
+        rig.fleet[1].kernel.issue(effects, of: server)
+        rig.fleet.settle()
+        #expect(rig.client(1).events.isEmpty)
+        #expect(rig.fleet[1].events.contains { if case .effectDropped = $0 { true } else { false } })
+    }
+
     @Test func `a handler is called by the leader's node alone, and not again after a restart`() throws {
         let rig = try Rig()
         let leader = try rig.leader

@@ -21,7 +21,7 @@ extension Queue {
         case reject([UInt64])
         /// Sends the session anew what it holds.
         case resume
-        /// Makes dead letters messages that were never delivered.
+        /// Makes dead letters messages again, which may be delivered as often once more.
         case revive([UInt64])
         /// Removes dead letters for good.
         case drop([UInt64])

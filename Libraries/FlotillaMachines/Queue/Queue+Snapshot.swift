@@ -6,7 +6,7 @@ import NIOCore
 ///
 /// The first piece: 1 byte 1, the last number (8), the turn (4), a list of consumers (session (8), prefetch (4), list of
 /// numbers), and a list of keys (block, number (8)), oldest first. Further ones: 1 byte 2, a list of messages: number (8),
-/// deliveries (4), whether it is a dead letter (1), holder (8, 0 for none), and the message (block).
+/// deliveries (4), of which it is forgiven (4), whether it is a dead letter (1), holder (8, 0 for none), and the message (block).
 extension Queue {
     private struct Progress: Sendable {
         var isBegun = false
@@ -52,6 +52,7 @@ extension Queue {
             guard let entry = entries[id] else { continue }
             piece.writeLittle(id)
             piece.writeLittle(entry.deliveries)
+            piece.writeLittle(entry.forgiven)
             piece.writeBool(dead.place(of: id) != nil)
             piece.writeLittle(entry.holder?.rawValue ?? 0)
             piece.writeBlock(entry.body)
@@ -104,13 +105,17 @@ extension Queue {
     private static func message(from reader: inout WireReader) throws(WireError) -> Restored {
         let id: UInt64 = try reader.integer()
         let deliveries: UInt32 = try reader.integer()
+        let forgiven: UInt32 = try reader.integer()
+        guard forgiven <= deliveries else {
+            throw WireError(.malformed, "message \(id) is forgiven more deliveries than it had")
+        }
         let isDead = try reader.bool()
         let holder: UInt64 = try reader.integer()
         let body = try reader.block(limit: Limits.commandBytesMax)
         return Restored(
             id: id,
             entry: Entry(
-                body: ByteBuffer(bytes: body.readableBytesView), deliveries: deliveries,
+                body: ByteBuffer(bytes: body.readableBytesView), deliveries: deliveries, forgiven: forgiven,
                 holder: holder == 0 ? nil : SessionID(holder)),
             isDead: isDead)
     }

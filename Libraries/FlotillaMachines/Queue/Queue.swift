@@ -18,6 +18,8 @@ public struct Queue: StateMachine {
     struct Entry: Sendable {
         var body: ByteBuffer
         var deliveries: UInt32 = 0
+        /// How many deliveries it is forgiven, because it was revived.
+        var forgiven: UInt32 = 0
         /// Who has it; `nil` for one that is ready, or a dead letter.
         var holder: SessionID?
     }
@@ -185,7 +187,9 @@ public struct Queue: StateMachine {
 
     private mutating func revive(_ id: UInt64) -> Bool {
         guard dead.remove(id) else { return false }
-        entries[id]?.deliveries = 0
+        // The count goes on, so that consumers can tell this delivery from those before.
+        let deliveries = entries[id]?.deliveries ?? 0
+        entries[id]?.forgiven = deliveries
         ready.insert(inOrder: id)
         return true
     }
@@ -211,7 +215,7 @@ public struct Queue: StateMachine {
     /// A message was not settled: it is ready again, or has been delivered often enough.
     private mutating func putBack(_ id: UInt64) {
         entries[id]?.holder = nil
-        if let entry = entries[id], entry.deliveries >= settings.deliveriesMax {
+        if let entry = entries[id], entry.deliveries - entry.forgiven >= settings.deliveriesMax {
             dead.insert(inOrder: id)
         } else {
             ready.insert(inOrder: id)
