@@ -29,10 +29,16 @@ struct StoredEntries {
         guard bytes.count >= start + segment.entryBytes else { return [] }
         var rest = ByteBuffer(bytes: bytes[start..<start + segment.entryBytes])
         var entries: [(index: LogIndex, bytes: ByteBuffer)] = []
-        while let header = rest.withUnsafeReadableBytes({ Self.header($0) }),
-            let entry = rest.readSlice(length: header.entryLength)
-        {
-            entries.append((header.index, entry))
+        while rest.readableBytes >= EntryHeader.byteCount {
+            if let header = rest.withUnsafeReadableBytes({ Self.header($0) }),
+                let entry = rest.readSlice(length: header.entryLength)
+            {
+                entries.append((header.index, entry))
+            } else {
+                // How long a damaged entry is nobody knows; those behind it may be whole, and the node finds them by its
+                // own index.
+                rest.moveReaderIndex(forwardBy: 1)
+            }
         }
         return entries
     }
