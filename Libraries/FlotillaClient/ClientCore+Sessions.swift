@@ -44,8 +44,11 @@ extension ClientCore {
             target.uid, home: nil, timeoutMilliseconds: UInt32(Self.openingTime.nanoseconds / 1_000_000))
         let deadline = NIODeadline.now() + Self.openingTime + .milliseconds(500)
         connection.send(
-            PendingRequest(request: request, deadline: deadline) { result in
-                self.sessionOpened(result, of: cluster, by: target)
+            PendingRequest(request: request, deadline: deadline) { [meant = cluster.located?.cluster] result in
+                // The cluster may have been made again under its name: the number means nothing in that one.
+                let isOther = cluster.located?.cluster != meant
+                let gone = FlotillaError(.unknownServer, "\(cluster.name) is another cluster by now")
+                self.sessionOpened(isOther ? .failure(gone) : result, of: cluster, by: target)
             })
         return false
     }

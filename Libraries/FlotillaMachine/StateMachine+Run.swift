@@ -53,7 +53,7 @@ extension StateMachine {
     ) throws(MachineFailure) {
         // Bytes that are no command come from a broken client. They are in the log, so every member skips them alike.
         guard let slice = entries.getSlice(at: body, length: Int(header.bodyLength)),
-            let command = Self.command(in: slice)
+            let command = Self.command(in: slice, at: version)
         else {
             replies?.append(.unreadable)
             return
@@ -112,13 +112,13 @@ extension StateMachine {
     }
 
     @inlinable
-    static func command(in body: ByteBuffer) -> Command? {
+    static func command(in body: ByteBuffer, at version: MachineVersion) -> Command? {
         guard let prefix = body.withUnsafeReadableBytes({ CommandPrefix.length(in: $0) }) else { return nil }
         var payload = body
         payload.moveReaderIndex(forwardBy: prefix)
         var reader = WireReader(payload)
         // Why it can't be read is the client's to find out: every member only has to agree that it can't.
-        return try? Command(from: &reader)
+        return try? readCommand(from: &reader, at: version)
     }
 }
 
@@ -147,6 +147,7 @@ func homeOfSession(in entries: ByteBuffer, at body: Int, _ header: EntryHeader) 
         return nil
     }
     var reader = WireReader(bytes)
+    // Who made the entry vouches for its form; a name that can't be read is none, on any member.
     return try? reader.optionalNodeName()
 }
 

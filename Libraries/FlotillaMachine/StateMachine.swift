@@ -46,6 +46,15 @@ public protocol StateMachine: Sendable {
     /// - Throws: when the configuration makes no sense; the cluster is not started then.
     init(configuration: MachineConfiguration) throws
 
+    /// Reads a command, as it is to be understood by a cluster that runs a version of the machine. By default every
+    /// command is read that `Command` can read.
+    ///
+    /// Newer code may know commands that older code does not. While their cluster runs the old version, all members must
+    /// agree that these can't be read, so code that knows them refuses them below the version that they came with.
+    ///
+    /// - Throws: `WireError` when it can't be read. It changes nothing then, and its sender is told.
+    static func readCommand(from reader: inout WireReader, at version: MachineVersion) throws(WireError) -> Command
+
     /// Applies one committed command. Called in the order of the log, once for each command.
     ///
     /// - Throws: when the machine can't go on. The server then halts at this entry and says so; the other servers of
@@ -139,6 +148,11 @@ extension StateMachine {
     public static var versions: ClosedRange<MachineVersion> { 0...0 }
     /// Nothing.
     public var overview: [NamedValue] { [] }
+    /// What `Command` can read.
+    @inlinable
+    public static func readCommand(
+        from reader: inout WireReader, at version: MachineVersion
+    ) throws(WireError) -> Command { try Command(from: &reader) }
     /// Nothing.
     @inlinable
     public mutating func handle(_ event: MachineEvent, at context: ApplyContext, effects: inout Effects) throws {}

@@ -93,6 +93,7 @@ struct SessionTests {
             let (done, finished) = AsyncStream.makeStream(of: Void.self)
             let pipeline = bench.adder.pipeline { batch in
                 for command in batch.commands {
+                    // A failure shows as a sum that none can be.
                     results.change { $0.append((try? command.result.get().reply) ?? -1) }
                 }
                 if results.value.count == 1_000 { finished.finish() }
@@ -267,6 +268,42 @@ struct SessionTests {
             isSecond.change { $0 = true }
             #expect(await bench.sum(adding: 2) == 2)
             #expect(await bench.client.counters().sessionsOpened == 2)
+        }
+    }
+
+    @Test("A session of a cluster that was made again meanwhile is not taken for one of the new cluster")
+    func openedInAnotherCluster() async throws {
+        let isSecond = Counted(false)
+        let refusals = Counted(1)
+        try await Bench.with { cluster in
+            let other = cluster.with(ClusterID(high: 3, low: 4))
+            let (first, second) = (cluster.leads(Adder()), other.leads(Adder()))
+            return [
+                { received in
+                    if case .request(.openSession) = received, !isSecond.value {
+                        isSecond.change { $0 = true }
+                        return [.hold(.sessionOpened(SessionOpened(id: 77, leaseMilliseconds: 60_000)))]
+                    }
+                    if case .queries(_, _, let items) = received,
+                        refusals.change({
+                            $0 -= 1; return $0 >= 0
+                        })
+                    {
+                        return [other.rejections(items, .unknownServer, from: other.nodes[0])]
+                    }
+                    return isSecond.value ? second(received) : first(received)
+                }
+            ]
+        } _: { bench in
+            async let sum = bench.sum(adding: 5)
+            await bench.nodes[0].wait { received in
+                received.contains { if case .request(.openSession) = $0 { true } else { false } }
+            }
+            // The client learns of the new cluster before the old one has answered.
+            #expect(await bench.sum() == 0)
+            bench.nodes[0].release()
+            #expect(await sum == 5)
+            #expect(bench.nodes[0].commands.map(\.session?.id) == [1])
         }
     }
 

@@ -29,6 +29,43 @@ struct MachineHostTests {
         #expect(server.replies?.refused.isEmpty == true)
     }
 
+    @Test("A command of a later version can't be read before, by code that knows it as by code that does not")
+    func laterCommand() throws {
+        /// Knows numbers above 100 from version 1 on.
+        struct Later: StateMachine {
+            static let versions: ClosedRange<MachineVersion> = 0...1
+            var sum: Int64 = 0
+            init(configuration: MachineConfiguration) {}
+            init() {}
+            static func readCommand(
+                from reader: inout WireReader, at version: MachineVersion
+            ) throws(WireError) -> Int64 {
+                let number = try Int64(from: &reader)
+                guard number <= 100 || version >= 1 else { throw WireError(.malformed, "not known yet") }
+                return number
+            }
+            mutating func apply(_ command: Int64, at context: ApplyContext, effects: inout Effects) -> Int64 {
+                sum += command
+                return sum
+            }
+            func answer(_ query: Nothing, at context: QueryContext) -> Int64 { sum }
+        }
+        var run = RunBuilder()
+        run.append(101)
+        run.append(.noop, body: ByteBuffer(integer: 1, endianness: .little, as: UInt32.self))
+        run.append(101)
+        var machine = Later()
+        var version: MachineVersion = 0
+        var replies: Replies? = Replies()
+        var effects = Effects()
+        var sessions = SessionTable()
+        _ = try machine.applyRun(
+            run.bytes, version: &version, sessions: &sessions, replies: &replies, effects: &effects)
+        #expect(machine.sum == 101)
+        #expect(replies?.refused.map(\.position) == [0])
+        #expect(replies?.refused.map(\.refusal) == [.unreadable])
+    }
+
     @Test("A noop's version is effective for the commands behind it")
     func noopVersion() throws {
         var machine = try Adder(configuration: MachineConfiguration(cluster: ClusterName("test")))
