@@ -1,3 +1,4 @@
+import DequeModule
 import FlotillaWire
 import NIOCore
 
@@ -13,7 +14,9 @@ extension ClientCore {
             table[number].generation &+= 1
             table[number].state = .queued
             counters.retries += 1
-            let frame = repetitionFrame(cluster, lane: lane, kind: table[number].kind)
+            let kind = table[number].kind
+            let frame = repetitionFrame(
+                cluster, lane: lane, kind: kind, isSealed: kind.isQuery || table[number].isSealed)
             table[number].offset = frame.copyItem(
                 of: table[number], number: number, wireCorrelation: table.wireCorrelation(number))
             table[number].frame = frame
@@ -27,10 +30,16 @@ extension ClientCore {
         sendAgain(numbers.sorted { table[$0].serial < table[$1].serial })
     }
 
-    private func repetitionFrame(_ cluster: ClusterRoute, lane: Int, kind: OperationKind) -> OutFrame {
-        if let last = cluster.lanes[lane][kind.rawValue].repeated.last, !last.isFull { return last }
+    /// The frame that a repetition goes into. Commands that have their serials need no room in the session, and make some
+    /// when they are answered: they never wait for those that have none yet.
+    private func repetitionFrame(
+        _ cluster: ClusterRoute, lane: Int, kind: OperationKind, isSealed: Bool
+    ) -> OutFrame {
+        let repeated = cluster.lanes[lane][kind.rawValue].repeated
+        if let last = repeated.last(where: { ($0.unsealedCount == 0) == isSealed }), !last.isFull { return last }
         let frame = OutFrame(kind: kind)
-        cluster.lanes[lane][kind.rawValue].repeated.append(frame)
+        let place = isSealed ? repeated.firstIndex { $0.unsealedCount > 0 } : nil
+        cluster.lanes[lane][kind.rawValue].repeated.insert(frame, at: place ?? repeated.endIndex)
         return frame
     }
 

@@ -1,3 +1,4 @@
+import DequeModule
 import FlotillaConsensus
 import FlotillaMachine
 import FlotillaStorage
@@ -6,9 +7,18 @@ import NIOCore
 
 /// What machines want done.
 extension Kernel {
-    /// Carries out effects in their order.
+    /// Carries out effects in their order. Those that come of others are carried out behind them: a machine may read its
+    /// log entry by entry, and needs no stack for that.
     func issue(_ effects: Effects, of server: HostedServer) {
         guard !effects.list.isEmpty else { return }
+        server.watch.issued.append(effects)
+        guard !server.watch.isIssuing else { return }
+        server.watch.isIssuing = true
+        while let next = server.watch.issued.popFirst() { carryOut(next, of: server) }
+        server.watch.isIssuing = false
+    }
+
+    private func carryOut(_ effects: Effects, of server: HostedServer) {
         var outbox = Outbox()
         for effect in effects.list { perform(effect, of: server, outbox: &outbox) }
         for (session, events) in outbox.takeAll() { tell(events, to: session, of: server) }

@@ -117,7 +117,7 @@ extension Kernel {
     }
 
     /// Closes a connection that is not wanted; what was sent on it before still arrives.
-    private func close(_ link: Link) {
+    func close(_ link: Link) {
         link.role = .refused
         link.closesAfterFlush = true
         markDirty(link)

@@ -40,7 +40,11 @@ extension Kernel {
     func tell(_ events: [SessionEvents.Event], to session: SessionID, of server: HostedServer) {
         guard server.machine.sessions.contains(session.rawValue) else { return drop(events, of: server) }
         if let id = server.sessions.links[session.rawValue], let link = links[id] {
-            guard link.unsentBytes < Self.unsentBytes else { return drop(events, of: server) }
+            guard link.unsentBytes < Self.unsentBytes else {
+                // A client must know that it misses something: it connects again, and is told of the gap.
+                close(link)
+                return drop(events, of: server)
+            }
             write(events, to: session, of: server, over: link)
         } else {
             keep(events, for: session, of: server)
@@ -67,11 +71,7 @@ extension Kernel {
     ) {
         var rest = events[...]
         while !rest.isEmpty {
-            var bytes = 0
-            let part = rest.prefix(Limits.eventsPerFrame).prefix { event in
-                defer { bytes += event.byteCount }
-                return bytes < Self.frameBytes
-            }
+            let part = rest.prefix(Limits.eventsPerFrame).prefix(ofBytes: Self.frameBytes, \.byteCount)
             rest = rest.dropFirst(part.count)
             let frame = SessionEvents(server: server.uid, session: session, events: Array(part))
             link.write { $0.writeFrame(.sessionEvents) { frame.encode(into: &$0) } }
@@ -92,6 +92,18 @@ extension Kernel {
         }
         server.sessions.links.removeAll()
         server.sessions.waiting.removeAll()
+    }
+}
+
+extension ArraySlice {
+    /// As many from the front as have no more bytes together, at least one.
+    fileprivate func prefix(ofBytes limit: Int, _ bytes: (Element) -> Int) -> ArraySlice {
+        var sum = 0
+        let end = firstIndex { element in
+            sum += bytes(element)
+            return sum > limit
+        }
+        return self[..<Swift.max(end ?? endIndex, Swift.min(startIndex + 1, endIndex))]
     }
 }
 

@@ -27,6 +27,10 @@ struct MachineWatch {
     /// Sessions that get the replies to commands that the machine has appended, in the order of the log.
     var notifications = Deque<(index: LogIndex, session: SessionID, correlation: UInt64)>()
 
+    /// Effects that are to be carried out, and whether some are at the moment: what comes of one may be more.
+    var issued = Deque<Effects>()
+    var isIssuing = false
+
     /// Whether something of it waits for the leader's log.
     var wantsLog: Bool { !untold.isEmpty || !unappended.isEmpty }
 

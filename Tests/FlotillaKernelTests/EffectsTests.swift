@@ -316,6 +316,35 @@ import Testing
         #expect(rig.fleet[1].events.contains { if case .effectDropped = $0 { true } else { false } })
     }
 
+    @Test func `a machine goes through a long log entry by entry`() throws {
+        let rig = try Rig(1)
+        let server = try #require(rig.fleet.server("c", on: 1))
+        // Each reading wants the next: were one carried out within the other, no stack would do.
+        @Sendable func read(_ left: Int, _ effects: inout Effects) {
+            effects.readLog([LogIndex(1)]) { _, effects in
+                if left > 0 { read(left - 1, &effects) } else { effects.append(Text("say end")) }
+            }
+        }
+        var effects = Effects()
+        read(100_000, &effects)
+        rig.fleet[1].kernel.issue(effects, of: server)
+        #expect(try rig.allAreTold(["end"]))
+    }
+
+    @Test func `a client that is told more than it takes is cut off, and so knows that it misses something`() throws {
+        let rig = try Rig(1)
+        let id = try rig.session(at: 1)
+        let server = try #require(rig.fleet.server("c", on: 1))
+        let link = try #require(rig.client(1).link)
+        let kernel = rig.fleet[1].kernel
+        let event = SessionEvents.Event.message(ByteBuffer(repeating: 1, count: 1 << 20), [])
+        for _ in 0..<40 { kernel.tell([event], to: SessionID(id), of: server) }
+        #expect(kernel.links[link]?.closesAfterFlush == true)
+        #expect(server.counters.droppedSessionEvents >= 1)
+        rig.fleet.settle()
+        #expect(kernel.links[link] == nil)
+    }
+
     @Test func `a handler is called by the leader's node alone, and not again after a restart`() throws {
         let rig = try Rig()
         let leader = try rig.leader

@@ -260,11 +260,15 @@ import Testing
                 #expect(throws: WireError.self) { try cut.restore(part) }
             }
         }
-        var missing = Queue()
-        try missing.restore(pieces[0])
-        #expect(throws: WireError.self, "the message that its consumer holds is not there") {
-            try missing.finishRestore()
-        }
+        var stranger = Queue()
+        try stranger.restore(pieces[0])
+        var held = pieces[1]
+        held.setInteger(99 as UInt64, at: 5 + 8 + 4 + 4 + 1, endianness: .little)
+        #expect(throws: WireError.self, "its holder is no consumer") { try stranger.restore(held) }
+        var backwards = Queue()
+        try backwards.restore(pieces[0])
+        try backwards.restore(pieces[1])
+        #expect(throws: WireError.self) { try backwards.restore(pieces[1]) }
     }
 
     @Test func `what is said to a queue and by it survives its encoding`() throws {

@@ -4,8 +4,8 @@ import NIOCore
 
 /// A snapshot is a first piece with what is not about single messages, and pieces with messages in ascending order.
 ///
-/// The first piece: 1 byte 1, the last number (8), the turn (4), a list of consumers (session (8), prefetch (4), list of
-/// numbers), and a list of keys (block, number (8)), oldest first. Further ones: 1 byte 2, a list of messages: number (8),
+/// The first piece: 1 byte 1, the last number (8), the turn (4), a list of consumers (session (8), prefetch (4)), and
+/// a list of keys (block, number (8)), oldest first. Further ones: 1 byte 2, a list of messages: number (8),
 /// deliveries (4), of which it is forgiven (4), whether it is a dead letter (1), holder (8, 0 for none), and the message (block).
 extension Queue {
     private struct Progress: Sendable {
@@ -33,7 +33,6 @@ extension Queue {
         piece.writeList(consumers) { piece, consumer in
             consumer.session.encode(into: &piece)
             piece.writeLittle(consumer.prefetch)
-            piece.writeList(consumer.held) { $0.writeLittle($1) }
         }
         piece.writeList(Array(keys)) { piece, key in
             piece.writeBlock(key)
@@ -47,9 +46,10 @@ extension Queue {
         piece.writeLittle(UInt8(2))
         piece.writeLittle(UInt32(0))
         var count: UInt32 = 0
-        while let id = ids.first, count == 0 || piece.writerIndex < StateSnapshot.pieceBytes {
+        while let id = ids.first, let entry = entries[id],
+            count == 0 || piece.writerIndex + entry.body.readableBytes <= StateSnapshot.pieceBytes
+        {
             ids.removeFirst()
-            guard let entry = entries[id] else { continue }
             piece.writeLittle(id)
             piece.writeLittle(entry.deliveries)
             piece.writeLittle(entry.forgiven)
@@ -84,10 +84,7 @@ extension Queue {
         turn = Int(try reader.integer(as: UInt32.self))
         consumers = try reader.list(limit: Limits.frameBytes) { (reader) throws(WireError) -> Consumer in
             Consumer(
-                session: try SessionID(from: &reader), prefetch: try reader.integer(),
-                held: try reader.list(limit: Int(Settings.prefetchMax)) { (reader) throws(WireError) -> UInt64 in
-                    try reader.integer()
-                })
+                session: try SessionID(from: &reader), prefetch: try reader.integer())
         }
         guard turn == 0 || turn < consumers.count else { throw WireError(.malformed, "nobody's turn in a queue") }
         let known = try reader.list(limit: Settings.keysKept) { (reader) throws(WireError) -> (ByteBuffer, UInt64) in
@@ -121,6 +118,11 @@ extension Queue {
     }
 
     private mutating func add(_ message: Restored) throws(WireError) {
+        // Ascending, so that each list of numbers ascends by itself.
+        guard message.id > lastRestored else {
+            throw WireError(.malformed, "message \(message.id) stands behind \(lastRestored)")
+        }
+        lastRestored = message.id
         guard message.id <= lastID, entries[message.id] == nil, !message.isDead || message.entry.holder == nil else {
             throw WireError(.malformed, "message \(message.id) can't stand in this queue")
         }
@@ -128,19 +130,13 @@ extension Queue {
         bytes += message.entry.body.readableBytes
         if message.isDead {
             dead.append(message.id)
-        } else if message.entry.holder == nil {
+        } else if let holder = message.entry.holder {
+            guard let position = position(of: holder) else {
+                throw WireError(.malformed, "message \(message.id) is held by \(holder), which is no consumer")
+            }
+            consumers[position].held.append(message.id)
+        } else {
             ready.append(message.id)
-        }
-    }
-
-    public mutating func finishRestore() throws(WireError) {
-        let held = Set(consumers.flatMap(\.held))
-        let withHolder = entries.filter { $0.value.holder != nil }
-        guard withHolder.count == held.count, withHolder.allSatisfy({ held.contains($0.key) }) else {
-            throw WireError(.malformed, "a queue's consumers hold other messages than have holders")
-        }
-        guard (Array(ready) == ready.sorted()), Array(dead) == dead.sorted() else {
-            throw WireError(.malformed, "the messages of a queue do not ascend")
         }
     }
 }

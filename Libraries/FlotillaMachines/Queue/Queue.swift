@@ -29,8 +29,8 @@ public struct Queue: StateMachine {
         var session: SessionID
         /// How many it may hold at a time.
         var prefetch: UInt32
-        /// The messages that it holds, in the order in which it got them.
-        var held: [UInt64] = []
+        /// The messages that it holds, in ascending order: so they follow from who holds each message.
+        var held = Deque<UInt64>()
     }
 
     let settings: Settings
@@ -44,6 +44,8 @@ public struct Queue: StateMachine {
     /// Who is to get the next message.
     var turn = 0
     var lastID: UInt64 = 0
+    /// The last message that a snapshot has brought.
+    var lastRestored: UInt64 = 0
     /// How many bytes the messages have, dead letters included.
     var bytes = 0
     /// The keys of the latest messages that had one, oldest first, and their numbers.
@@ -150,7 +152,7 @@ public struct Queue: StateMachine {
         let consumer = consumers.remove(at: position)
         if turn > position { turn -= 1 }
         if turn >= consumers.count { turn = 0 }
-        for id in consumer.held.sorted() { putBack(id) }
+        for id in consumer.held { putBack(id) }
         return true
     }
 
@@ -209,7 +211,7 @@ public struct Queue: StateMachine {
         guard let holder = entries[id]?.holder else { return }
         entries[id]?.holder = nil
         guard let position = position(of: holder) else { return }
-        consumers[position].held.removeAll { $0 == id }
+        consumers[position].held.remove(id)
     }
 
     /// A message was not settled: it is ready again, or has been delivered often enough.
@@ -231,7 +233,7 @@ public struct Queue: StateMachine {
             ready.removeFirst()
             entries[id]?.deliveries += 1
             entries[id]?.holder = consumers[position].session
-            consumers[position].held.append(id)
+            consumers[position].held.insert(inOrder: id)
             turn = (position + 1) % consumers.count
             let session = consumers[position].session
             guard let delivery = delivery(id) else { continue }
@@ -268,11 +270,7 @@ public struct Queue: StateMachine {
     private func send(_ deliveries: [Delivery], to session: SessionID, _ effects: inout Effects) {
         var rest = deliveries[...]
         while !rest.isEmpty {
-            var bytes = 0
-            let part = rest.prefix { delivery in
-                defer { bytes += delivery.body.readableBytes }
-                return bytes < Settings.messageBytes
-            }
+            let part = Self.page(of: rest)
             rest = rest.dropFirst(part.count)
             effects.send(Deliveries(list: Array(part)), to: session)
         }
@@ -293,13 +291,19 @@ public struct Queue: StateMachine {
     }
 
     private func page(_ ids: Deque<UInt64>, _ after: UInt64, _ limit: UInt32) -> [Delivery] {
-        var bytes = 0
-        return ids[ids.firstPlace(notBelow: after &+ 1)...].prefix(Int(min(limit, Settings.pageMax)))
+        let found = ids[ids.firstPlace(notBelow: after &+ 1)...].prefix(Int(min(limit, Settings.pageMax)))
             .compactMap { delivery($0) }
-            .prefix { delivery in
-                defer { bytes += delivery.body.readableBytes }
-                return bytes < Settings.messageBytes
-            }
+        return Array(Self.page(of: found[...]))
+    }
+
+    /// As many from the front as may be sent at once: at least one, however long it is.
+    private static func page(of deliveries: ArraySlice<Delivery>) -> ArraySlice<Delivery> {
+        var bytes = 0
+        let count = deliveries.prefix { delivery in
+            bytes += delivery.body.readableBytes
+            return bytes <= Settings.messageBytes
+        }.count
+        return deliveries.prefix(max(count, 1))
     }
 
     public var overview: [NamedValue] {
